@@ -1,0 +1,1 @@
+"""The job system: the only home of Hydra, submitit and the environment."""

@@ -1,0 +1,1 @@
+"""Data of the schedulers: one profile per kind of cluster."""

@@ -1,0 +1,1 @@
+"""Train WaveNet on a folder of tagged music and generate audio from it."""

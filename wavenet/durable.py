@@ -1,0 +1,133 @@
+"""Write files so that a crash at any instruction leaves the old content or the new, never neither and never half.
+
+The one recipe: write to a temporary name in the same folder, fsync the file, give it its name in one atomic step, fsync
+the folder. Errors of the file system become a `StorageError` that names the path and the shortage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wavenet.errors import StorageError
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space and start again",
+    errno.EDQUOT: "the disk quota is used up; free some space or ask for more and start again",
+    errno.EACCES: "permission is denied; choose a folder that you may write to",
+    errno.EPERM: "the operation is not permitted; choose a folder that you may write to",
+    errno.EROFS: "the file system is read-only; choose a folder that you may write to",
+    errno.EIO: "the storage reported an input/output error; see the system's log",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
+    errno.ENAMETOOLONG: "the name is too long for this file system; choose a shorter one",
+}
+
+
+@contextlib.contextmanager
+def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an `OSError` about storage within the block into a `StorageError` that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REMEDIES:
+            raise
+        raise StorageError(f"cannot write {os.fspath(path)!r}: {_REMEDIES[error.errno]}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable: without it a rename may be lost with the power."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of ``path`` durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> Path:
+    """Create ``folder`` and its parents where they are missing; raise `StorageError` where that is impossible."""
+    with storage_errors(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise StorageError(f"cannot make the folder {str(folder)!r}: a file has that name") from error
+    return folder
+
+
+def temporary_name(path: Path) -> Path:
+    """A hidden name beside ``path`` that no other process uses and that keeps the suffix (encoders look at it)."""
+    return path.with_name(f".{path.stem[:80]}.{uuid.uuid4().hex[:12]}.tmp{path.suffix}")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path; when the block ends without an error, its file becomes ``path`` in one step."""
+    make_folder(path.parent)
+    temporary = temporary_name(path)
+    try:
+        with storage_errors(path):
+            yield temporary
+            sync_file(temporary)
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace the content of ``path``."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the content of ``path`` by ``text`` in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def to_json(value: Any) -> str:
+    """JSON that is stable (sorted keys) and valid (NaN is refused: readers in other languages stop at it)."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace the content of ``path`` by ``value`` as JSON."""
+    write_text(path, to_json(value))
+
+
+def create_exclusively(path: Path, content: bytes) -> bool:
+    """Create ``path`` with ``content`` unless the name is taken; return whether this call created it.
+
+    The complete file is linked to its name, so no reader ever sees a part of it, and of two callers exactly one wins.
+    A lost reply of a network file system makes link() report EEXIST although it was done: the inodes tell.
+    """
+    temporary = temporary_name(path)
+    with storage_errors(path):
+        try:
+            temporary.write_bytes(content)
+            sync_file(temporary)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return os.path.samestat(temporary.stat(), path.stat())
+            finally:
+                sync_folder(path.parent)
+            return True
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
