@@ -82,7 +82,7 @@ def replacing(path: Path) -> Iterator[Path]:
         with storage_errors(path):
             yield temporary
             sync_file(temporary)
-            os.replace(temporary, path)
+            temporary.replace(path)
             sync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):
