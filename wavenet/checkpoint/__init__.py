@@ -1,0 +1,1 @@
+"""What a run has committed: a numbered ledger and immutable, digested checkpoints. Numpy only."""

@@ -1,0 +1,1 @@
+"""Training that carries on, bit for bit, from its latest checkpoint."""
