@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,11 @@ def make_folder(folder: Path) -> Path:
         except FileExistsError as error:
             raise StorageError(f"cannot make the folder {str(folder)!r}: a file has that name") from error
     return folder
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove ``folder`` and all in it; what is gone already, or is written to at this moment by a zombie, is no error."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def temporary_name(path: Path) -> Path:
