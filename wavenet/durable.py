@@ -70,7 +70,7 @@ def make_folder(folder: Path) -> Path:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove ``folder`` and all in it; what is gone already, or is written to at this moment by a zombie, is no error."""
+    """Remove ``folder`` and all in it; what is gone already, or being written by a zombie, is no error."""
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -18,7 +18,7 @@ from wavenet.checkpoint import state
 from wavenet.checkpoint.ledger import Entry, Ledger, read_entries
 from wavenet.checkpoint.retention import Retention
 from wavenet.checkpoint.state import Arrays
-from wavenet.errors import DamagedError, InputError
+from wavenet.errors import DamagedError, FencedError, InputError
 from wavenet.run_paths import RunPaths
 
 _PAYLOAD = re.compile(r"step-(\d+)\.attempt-(\d+)")
@@ -66,7 +66,8 @@ def commit(run: RunPaths, ledger: Ledger, facts: dict[str, Any], arrays: dict[st
     digest = state.write_checkpoint(payload, facts, arrays)
     try:
         ledger.append("commit", step=step, payload=payload.name, digest=digest, bytes=state.size_bytes(payload))
-    except BaseException:
+    except FencedError:
+        # Only here is it certain that no entry names the payload; after another error the next owner finds out.
         durable.remove_folder(payload)
         raise
     _give_final_name(payload, final)
@@ -80,52 +81,57 @@ def _give_final_name(payload: Path, final: Path) -> None:
         durable.sync_folder(final.parent)
 
 
-def delete(run: RunPaths, ledger: Ledger, step: int, reason: str) -> None:
-    """Record that ``step`` is no longer committed, then remove its files.
+def retain(run: RunPaths, ledger: Ledger, retention: Retention, committed: list[Committed]) -> list[Committed]:
+    """Delete those of ``committed`` that ``retention`` does not keep, and return the others.
 
-    In this order, because a checkpoint that is listed must be there, while files that nobody lists harm nobody.
+    Each deletion is an entry first and a removal after, because a checkpoint that is listed must be there, while files
+    that nobody lists harm nobody.
     """
-    paths = [run.checkpoint(step)]
-    paths += [committed.path for committed in list_committed(run) if committed.step == step]
-    ledger.append("delete", step=step, reason=reason)
-    for path in paths:
-        durable.remove_folder(path)
+    superfluous = set(retention.superfluous(checkpoint.step for checkpoint in committed))
+    for checkpoint in committed:
+        if checkpoint.step in superfluous:
+            ledger.append("delete", step=checkpoint.step, reason="retention")
+            durable.remove_folder(run.checkpoint(checkpoint.step))
+    return [checkpoint for checkpoint in committed if checkpoint.step not in superfluous]
 
 
-def retain(run: RunPaths, ledger: Ledger, retention: Retention) -> None:
-    """Delete the committed checkpoints that ``retention`` does not keep."""
-    for step in retention.superfluous(committed.step for committed in list_committed(run)):
-        delete(run, ledger, step, "retention")
+@dataclass(frozen=True)
+class Recovered:
+    """What a new attempt finds: sound checkpoints by ascending step, and one sentence for each damaged one."""
+
+    committed: list[Committed]
+    damages: list[str]
+
+    @property
+    def newest(self) -> Committed | None:
+        return self.committed[-1] if self.committed else None
 
 
-def recover(run: RunPaths, ledger: Ledger) -> tuple[Committed | None, list[str]]:
+def recover(run: RunPaths, ledger: Ledger) -> Recovered:
     """Tidy up after dead attempts and find the newest sound checkpoint.
 
     Finishes renames that a crash interrupted, removes payloads that were never committed, and verifies the newest
-    checkpoint. A damaged one is deleted from the ledger, set aside as ``….damaged`` and named, and the next older one
-    is taken.
-
-    Returns:
-        The newest sound checkpoint, or None for a run without any; and one sentence for each damaged one.
+    checkpoint. A damaged one is deleted from the ledger, set aside as ``….damaged-…`` and named, and the next older
+    one is verified.
 
     Raises:
         DamagedError: there were committed checkpoints and none is sound.
         FencedError, StorageError: as in `commit`.
     """
-    committed = list_committed(run)
-    for checkpoint in committed:
+    for checkpoint in list_committed(run):
         _give_final_name(run.checkpoint_payload(checkpoint.step, checkpoint.attempt), run.checkpoint(checkpoint.step))
     _remove_leftovers(run, ledger)
+    committed = list_committed(run)
     damages: list[str] = []
-    for checkpoint in reversed(list_committed(run)):
-        damage = _damage(checkpoint)
+    while committed:
+        damage = _damage(committed[-1])
         if damage is None:
-            return checkpoint, damages
+            return Recovered(committed, damages)
         damages.append(damage)
-        _set_aside(run, ledger, checkpoint.step)
-    if committed:
+        _set_aside(ledger, committed.pop())
+    if damages:
         raise DamagedError(f"no checkpoint of the run {run.name!r} is sound: {'; '.join(damages)}")
-    return None, damages
+    return Recovered([], [])
 
 
 def _remove_leftovers(run: RunPaths, ledger: Ledger) -> None:
@@ -145,10 +151,9 @@ def _damage(checkpoint: Committed) -> str | None:
     return None
 
 
-def _set_aside(run: RunPaths, ledger: Ledger, step: int) -> None:
-    ledger.append("delete", step=step, reason="damaged")
-    final = run.checkpoint(step)
-    aside = final.with_name(f"{final.name}.damaged-{ledger.attempt:04d}")
-    with durable.storage_errors(final), contextlib.suppress(FileNotFoundError):
-        final.rename(aside)
-        durable.sync_folder(final.parent)
+def _set_aside(ledger: Ledger, checkpoint: Committed) -> None:
+    ledger.append("delete", step=checkpoint.step, reason="damaged")
+    aside = checkpoint.path.with_name(f"step-{checkpoint.step:08d}.damaged-{ledger.attempt:04d}")
+    with durable.storage_errors(aside), contextlib.suppress(FileNotFoundError):
+        checkpoint.path.rename(aside)
+        durable.sync_folder(aside.parent)
