@@ -32,13 +32,25 @@ _REMEDIES = {
 
 @contextlib.contextmanager
 def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn an `OSError` about storage within the block into a `StorageError` that names ``path``."""
+    """Turn an `OSError` about storage within the block into a `StorageError` that names ``path``.
+
+    An error about another file, such as a recording that the block reads, passes: it is not ``path`` that refused.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in _REMEDIES:
+        if error.errno not in _REMEDIES or not _is_about(error, Path(path)):
             raise
         raise StorageError(f"cannot write {os.fspath(path)!r}: {_REMEDIES[error.errno]}") from error
+
+
+def _is_about(error: OSError, path: Path) -> bool:
+    """Whether ``error`` names ``path``, a folder above it or a file in its folder (or nothing, as write(2) does)."""
+    if not isinstance(error.filename, (str, bytes)):
+        return True
+    named = Path(os.fsdecode(error.filename)).absolute()
+    path = path.absolute()
+    return named == path or named in path.parents or path.parent in named.parents
 
 
 def sync_folder(folder: Path) -> None:
@@ -61,11 +73,14 @@ def sync_file(path: Path) -> None:
 
 def make_folder(folder: Path) -> Path:
     """Create ``folder`` and its parents where they are missing; raise `StorageError` where that is impossible."""
+    missing = [level for level in (folder, *folder.parents) if not level.exists()]
     with storage_errors(folder):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
             raise StorageError(f"cannot make the folder {str(folder)!r}: a file has that name") from error
+        for level in missing:
+            sync_folder(level.parent)
     return folder
 
 
