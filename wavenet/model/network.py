@@ -1,0 +1,231 @@
+"""WaveNet: a stack of dilated causal convolutions that predicts the next level of a waveform.
+
+Shapes: ``B`` batch, ``T`` samples, ``Q`` levels, ``K`` kernel size, ``L`` layers, ``R`` residual, ``D`` dilation,
+``S`` skip and ``E`` condition channels, ``W`` outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from wavenet.errors import MismatchError
+from wavenet.model.config import Conditioning, ModelConfig
+from wavenet.model.layers import LayerWeights, first_layer, gate_scale, layer_group
+from wavenet.seeds import generator
+
+Array = NDArray[np.float32]
+
+
+def array_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every array of a model, in the fixed order in which `WaveNet.initialise` draws them.
+
+    ===================== ============== =====================================================================
+    input_weight          (K, Q, R)      first layer, oldest tap first; no bias
+    condition_table       (C, E)         row of each class, or the matrix that a condition vector is multiplied by
+    condition_weight      (E, L, 2D)     condition → filter (first D) and gate (last D) of every layer; no bias
+    filter_gate_weight    (L, K, R, 2D)  dilated convolutions, oldest tap first; filter first D, gate last D
+    filter_gate_bias      (L, 2D)
+    residual_weight       (L, D, R)      the last layer's is never used and keeps its first value
+    residual_bias         (L, R)
+    skip_weight           (L, D, S)
+    skip_bias             (L, S)
+    hidden_weight         (S, S)         head, first 1×1 convolution
+    hidden_bias           (S,)
+    output_weight         (S, Q)         head, second 1×1 convolution
+    output_bias           (Q,)
+    ===================== ============== =====================================================================
+
+    The two condition arrays are missing where the model has no conditioning. All layers share an array, so that a
+    model of 50 layers has 13 arrays, not 450.
+    """
+    k, q, n = config.kernel_size, config.num_levels, config.num_layers
+    r, d, s, e = config.residual_channels, config.dilation_channels, config.skip_channels, config.condition_channels
+    condition: dict[str, tuple[int, ...]] = {
+        "condition_table": (config.num_conditions, e),
+        "condition_weight": (e, n, 2 * d),
+    }
+    return {
+        "input_weight": (k, q, r),
+        **(condition if config.conditioning is not Conditioning.none else {}),
+        "filter_gate_weight": (n, k, r, 2 * d),
+        "filter_gate_bias": (n, 2 * d),
+        "residual_weight": (n, d, r),
+        "residual_bias": (n, r),
+        "skip_weight": (n, d, s),
+        "skip_bias": (n, s),
+        "hidden_weight": (s, s),
+        "hidden_bias": (s,),
+        "output_weight": (s, q),
+        "output_bias": (q,),
+    }
+
+
+def _fans(config: ModelConfig) -> dict[str, int]:
+    """Fan-in plus fan-out of every array that Glorot's rule initialises; both count the kernel width."""
+    k, e = config.kernel_size, config.condition_channels
+    r, d, s, q = config.residual_channels, config.dilation_channels, config.skip_channels, config.num_levels
+    return {
+        "input_weight": k * (q + r),
+        "condition_table": config.num_conditions + e,
+        "condition_weight": e + d,
+        "filter_gate_weight": k * (r + d),
+        "residual_weight": d + r,
+        "skip_weight": d + s,
+        "hidden_weight": s + s,
+        "output_weight": s + q,
+    }
+
+
+def initial_arrays(config: ModelConfig, seed: int) -> dict[str, Array]:
+    """Initial weights as a function of the seed alone: Glorot uniform; biases 0; a square condition table identity."""
+    draws, fans = generator(seed, "weights"), _fans(config)
+    arrays: dict[str, Array] = {}
+    for name, shape in array_shapes(config).items():
+        if name == "condition_table" and shape[0] == shape[1]:
+            arrays[name] = np.eye(shape[0], dtype=np.float32)
+        elif name in fans:
+            limit = math.sqrt(6.0 / fans[name])
+            arrays[name] = draws.uniform(-limit, limit, shape).astype(np.float32)
+        else:
+            arrays[name] = np.zeros(shape, np.float32)
+    return arrays
+
+
+class WaveNet(nn.Module):
+    """The network; see `ModelConfig` for its shape and `array_shapes` for its weights.
+
+    Attributes:
+        config: its shape.
+        recompute: forget each stack's activations in the forward pass and compute them again in the backward pass:
+            a third more time, a fraction of the memory, bitwise equal gradients.
+
+    A new network's weights are undefined until `initialise` or `load_arrays`.
+    """
+
+    input_weight: Tensor
+    condition_table: Tensor
+    condition_weight: Tensor
+    filter_gate_weight: Tensor
+    filter_gate_bias: Tensor
+    residual_weight: Tensor
+    residual_bias: Tensor
+    skip_weight: Tensor
+    skip_bias: Tensor
+    hidden_weight: Tensor
+    hidden_bias: Tensor
+    output_weight: Tensor
+    output_bias: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.recompute = False
+        for name, shape in array_shapes(config).items():
+            self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+
+    def initialise(self, seed: int) -> None:
+        """Set all weights from stream "weights" of ``seed``, whatever state torch's generator is in."""
+        self.load_arrays(initial_arrays(self.config, seed))
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Copies of all weights by the names of `array_shapes`."""
+        return {name: weight.detach().cpu().numpy().copy() for name, weight in self.named_parameters()}
+
+    def load_arrays(self, arrays: Mapping[str, Array]) -> None:
+        """Copy ``arrays`` into the weights; raise `MismatchError`, naming the array, where they are another model's."""
+        shapes = array_shapes(self.config)
+        for name in arrays:
+            if name not in shapes:
+                raise MismatchError(f"these weights hold an array {name!r} that this model does not have")
+        for name, shape in shapes.items():
+            if name not in arrays:
+                raise MismatchError(f"these weights lack the array {name!r} of shape {shape}")
+            if arrays[name].shape != shape:
+                raise MismatchError(
+                    f"the weights' array {name!r} must have shape {shape} in this model, found {arrays[name].shape}"
+                )
+        with torch.no_grad():
+            for name, weight in self.named_parameters():
+                weight.copy_(torch.from_numpy(np.ascontiguousarray(arrays[name], np.float32)))
+
+    def condition_rows(self, condition: Tensor | None, batch: int) -> Tensor:
+        """Biases of filter and gate (B, L, 2D) of clips with the given condition, constant over a clip's time."""
+        if self.config.conditioning is Conditioning.none:
+            return self.filter_gate_bias.expand(batch, -1, -1)
+        if condition is None or len(condition) != batch:
+            raise ValueError(f"a model conditioned by {self.config.conditioning.value} needs one condition per clip")
+        is_label = self.config.conditioning is Conditioning.label
+        rows = F.embedding(condition, self.condition_table) if is_label else condition @ self.condition_table
+        contribution = (rows @ self.condition_weight.flatten(1)).view(batch, *self.filter_gate_bias.shape)
+        return contribution + self.filter_gate_bias
+
+    def forward(self, levels: Tensor, condition: Tensor | None = None, num_outputs: int | None = None) -> Tensor:
+        """Logits of the level that follows each input which has a full receptive field.
+
+        Args:
+            levels: (B, T) integers in [0, Q).
+            condition: (B,) class ids, (B, C) vectors, or None, as the model's conditioning says.
+            num_outputs: only the last so many of the T − receptive field + 1 outputs; None: all.
+
+        Returns:
+            (B, W, Q) float32.
+        """
+        batch, length = levels.shape
+        num_available = length - self.config.receptive_field + 1
+        num_outputs = num_available if num_outputs is None else num_outputs
+        if not 1 <= num_outputs <= num_available:
+            raise ValueError(f"num_outputs must be from 1 to {num_available} for {length} levels, got {num_outputs}")
+        rows = first_layer(levels[:, num_available - num_outputs :].t(), self.input_weight)
+        skip: Tensor = self.skip_bias.sum(0)
+        weights = self._layers(condition, batch)
+        for group, skip_weight in zip(self._groups(weights), self._skip_weights(), strict=True):
+            is_last = group[-1] is weights[-1]
+            if self.recompute and torch.is_grad_enabled():
+                rows, contribution = checkpoint(
+                    layer_group,
+                    rows,
+                    group,
+                    skip_weight,
+                    num_outputs,
+                    is_last=is_last,
+                    use_reentrant=False,
+                    preserve_rng_state=False,
+                )
+            else:
+                rows, contribution = layer_group(rows, group, skip_weight, num_outputs, is_last=is_last)
+            skip = skip + contribution
+        hidden = torch.relu(torch.addmm(self.hidden_bias, torch.relu(skip), self.hidden_weight))
+        logits = torch.addmm(self.output_bias, hidden, self.output_weight)
+        return logits.view(batch, num_outputs, -1).float()
+
+    def _layers(self, condition: Tensor | None, batch: int) -> list[LayerWeights]:
+        """Every layer's weights for these clips, with `gate_scale` applied to all layers at once."""
+        scale = gate_scale(self.config.dilation_channels, self.filter_gate_bias)
+        return [
+            LayerWeights(*values)
+            for values in zip(
+                self.config.dilations,
+                (self.filter_gate_weight.flatten(1, 2) * scale).unbind(0),
+                (self.condition_rows(condition, batch) * scale).unbind(1),
+                self.residual_weight.unbind(0),
+                self.residual_bias.unbind(0),
+                strict=True,
+            )
+        ]
+
+    def _groups(self, weights: list[LayerWeights]) -> Iterator[list[LayerWeights]]:
+        """Layers of each stack: the unit of one skip product and of recomputation."""
+        size = self.config.layers_per_stack
+        return (weights[start : start + size] for start in range(0, len(weights), size))
+
+    def _skip_weights(self) -> Iterator[Tensor]:
+        """Skip weights (layers·D, S) of each stack."""
+        return iter(self.skip_weight.view(self.config.num_stacks, -1, self.config.skip_channels).unbind(0))
