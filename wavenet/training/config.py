@@ -56,7 +56,8 @@ class TrainingConfig:
     validation_windows: int = key(32, "held-out windows per class in one validation")
     checkpoint_every: int = key(0, "steps between checkpoints; 0 leaves them to the clock")
     checkpoint_seconds: float = key(600.0, "seconds between checkpoints; 0 leaves them to the steps")
-    checkpoint_steps: tuple[int, ...] = key((), "further steps at which a checkpoint is committed and kept for ever")
+    checkpoint_steps: tuple[int, ...] = key((20,), "further steps at which a checkpoint is committed and kept for ever")
+    spread_checkpoints: int = key(4, "checkpoints at even distances over num_steps that are kept for ever")
     keep_newest: int = key(3, "newest checkpoints that are kept; 0 keeps all")
     keep_every: int = key(0, "checkpoints at multiples of this many steps are kept for ever; 0 keeps none so")
     log_every: int = key(10, "steps between lines of the plain log")
@@ -72,7 +73,7 @@ class TrainingConfig:
             self._require(name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
         for name in ("warmup_steps", "gradient_clip", "validation_every", "checkpoint_every", "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
-        for name in ("keep_newest", "keep_every"):
+        for name in ("keep_newest", "keep_every", "spread_checkpoints"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("validation_windows", "log_every"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
@@ -90,6 +91,14 @@ class TrainingConfig:
     def batch_size(self) -> int:
         """Windows per step."""
         return self.micro_batches * self.micro_batch_size
+
+    @property
+    def kept_steps(self) -> frozenset[int]:
+        """Steps at which a checkpoint is committed whatever the clock says, and kept for ever."""
+        count = self.spread_checkpoints
+        spread = (self.num_steps * part // count for part in range(1, count + 1))
+        chosen = {*self.checkpoint_steps, *spread, self.num_steps}
+        return frozenset(step for step in chosen if 1 <= step <= self.num_steps)
 
     @property
     def schedule_depends_on_num_steps(self) -> bool:
