@@ -5,6 +5,7 @@
     WavenetError                1   (also the exit code of a crash that nobody foresaw)
     ├── UsageError              2   a misspelt verb, key or value on the command line or in a profile
     ├── InputError              3   music, tags, shards or a foreign checkpoint that cannot be used
+    │   └── RecordingError      3   one recording that cannot be used; `prepare` lists it and goes on
     ├── MismatchError           4   a run that goes on with another identity, a checkpoint of another model
     ├── BusyError               5   the run is already queued or running
     ├── StorageError            6   a full, read-only or forbidden disk
@@ -39,6 +40,15 @@ class InputError(WavenetError):
     """A user's file or folder (music, tag table, shard, foreign checkpoint) cannot be used."""
 
     exit_code = 3
+
+
+class RecordingError(InputError):
+    """One recording cannot be used, for ``reason`` (a few words, the same for all such recordings) and ``detail``."""
+
+    def __init__(self, sentence: str, reason: str = "cannot be used", detail: str = "") -> None:
+        super().__init__(sentence)
+        self.reason = reason
+        self.detail = detail
 
 
 class MismatchError(WavenetError):

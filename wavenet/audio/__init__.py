@@ -1,0 +1,1 @@
+"""From files of every form to samples and back: decoding, mu-law levels, clips."""
