@@ -1,0 +1,143 @@
+"""A cluster profile: where jobs run and what they ask for, and its translation into submitit's parameters."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wavenet.errors import InputError, UsageError, did_you_mean
+from wavenet.settings import key
+
+_PROFILES = Path(__file__).parent.parent / "slurm" / "profiles"
+_A_YEAR_IN_MINUTES = 365 * 24 * 60  # submitit's own default ends a local job after 2 minutes
+
+
+class Executor(enum.Enum):
+    """What starts the processes."""
+
+    local = "local"
+    slurm = "slurm"
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """One profile; ``slurm/profiles/`` documents each field where it is set."""
+
+    executor: Executor = key(Executor.local, "local: processes of this machine; slurm: jobs of a cluster")
+    max_parallel: int = key(0, "array tasks alive at once; 0: as many as this machine has cores (slurm: 256)")
+    array_attempts: int = key(3, "starts of one array task before it counts as failed")
+    idle_restarts: int = key(3, "restarts in a row without a new checkpoint before a training run is given up")
+    restart_pause_seconds: float = key(2.0, "pause before an interrupted training run is started again")
+    stop_seconds: float = key(120.0, "how long a stopped process may take to save before it is killed")
+
+    time_limit_minutes: int = key(0, "wall-clock limit of a job, needed on slurm; 0 on one machine: none")
+    warning_seconds: int = key(90, "how long before the time limit the job is told")
+    cpus_per_task: int = key(0, "cores of a process; 0: what its threads need")
+    gpus_per_node: int = key(0, "GPUs of a node; 0: processes see none")
+    memory_gb: float = key(0.0, "memory of a node; 0: the partition's default")
+    partition: str = key("", "partition to queue in; empty: the site's default")
+    account: str = key("", "account that is charged")
+    qos: str = key("", "quality of service")
+    constraint: str = key("", "features that nodes must have")
+    exclude: str = key("", "nodes to stay away from")
+    reservation: str = key("", "reservation to run in")
+    gres: str = key("", "generic resources, such as gpu:a100:1; instead of gpus_per_node")
+    mail_type: str = key("", "events that send mail, such as FAIL,END")
+    mail_user: str = key("", "where mail goes")
+    setup: tuple[str, ...] = key((), "shell lines before the job's program, such as module load")
+    sbatch: tuple[str, ...] = key((), "further sbatch options as name=value, such as licenses=matlab:1")
+
+    def __post_init__(self) -> None:
+        for name in ("max_parallel", "idle_restarts", "restart_pause_seconds", "stop_seconds", "time_limit_minutes"):
+            self._require_at_least(name, 0)
+        for name in ("warning_seconds", "cpus_per_task", "gpus_per_node", "memory_gb"):
+            self._require_at_least(name, 0)
+        self._require_at_least("array_attempts", 1)
+        if self.executor is Executor.slurm:  # submitit would take 5 minutes
+            self._require_at_least("time_limit_minutes", 1)
+        for option in self.sbatch:
+            if "=" not in option:
+                raise UsageError(f"cluster.sbatch must hold options as name=value, got {option!r}")
+
+    def _require_at_least(self, name: str, least: int) -> None:
+        if getattr(self, name) < least:
+            raise UsageError(f"cluster.{name} must be at least {least}, got {getattr(self, name)}")
+
+
+def list_profiles() -> dict[str, Path]:
+    """The profiles that come with the program, by name."""
+    return {path.stem: path for path in sorted(_PROFILES.glob("*.yaml"))}
+
+
+def read_profile(name_or_path: str) -> dict[str, Any]:
+    """The fields that a profile sets.
+
+    Raises:
+        UsageError: no profile of that name, or a field that no profile has.
+        InputError: the file cannot be read as YAML.
+    """
+    known = list_profiles()
+    is_path = "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
+    if not is_path and name_or_path not in known:
+        raise UsageError(f"there is no cluster profile {name_or_path!r}{did_you_mean(name_or_path, known)}")
+    path = Path(name_or_path).expanduser() if is_path else known[name_or_path]
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the cluster profile {name_or_path!r}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the cluster profile {name_or_path!r} must be YAML; it fails with: {reason}") from error
+    if not isinstance(content, Mapping):
+        raise InputError(f"the cluster profile {name_or_path!r} must hold fields such as partition: gpu")
+    valid = [one.name for one in fields(ClusterConfig)]
+    for name in content:
+        if name not in valid:
+            hint = did_you_mean(str(name), valid)
+            raise UsageError(f"the cluster profile {name_or_path!r} has no field {name!r}{hint}")
+    return dict(content)
+
+
+def local_parameters(cluster: ClusterConfig, num_tasks: int) -> dict[str, Any]:
+    """Parameters of submitit's local executor for a job of ``num_tasks`` equal processes."""
+    return {
+        "tasks_per_node": num_tasks,
+        "gpus_per_node": cluster.gpus_per_node,
+        "timeout_min": cluster.time_limit_minutes or _A_YEAR_IN_MINUTES,
+        "signal_delay_s": cluster.warning_seconds,
+    }
+
+
+def slurm_parameters(cluster: ClusterConfig, name: str, num_tasks: int, threads: int, parallel: int) -> dict[str, Any]:
+    """Parameters of submitit's Slurm executor, in Slurm's own words; what the profile leaves open is left out."""
+    options = dict(option.split("=", 1) for option in cluster.sbatch)
+    if cluster.reservation:
+        options["reservation"] = cluster.reservation
+    asked: dict[str, Any] = {
+        "job_name": name,
+        "ntasks_per_node": num_tasks,
+        "cpus_per_task": cluster.cpus_per_task or threads,
+        "time": cluster.time_limit_minutes,
+        "signal_delay_s": cluster.warning_seconds,
+        "gpus_per_node": cluster.gpus_per_node,
+        "mem": f"{cluster.memory_gb:g}G" if cluster.memory_gb else "",
+        "array_parallelism": parallel,
+        "setup": list(cluster.setup),
+        # Sites with JobRequeue=0 refuse to requeue a job that did not ask for it, and submitit never asks.
+        "additional_parameters": {"requeue": True, **options},
+    }
+    for field in ("partition", "account", "qos", "constraint", "exclude", "gres", "mail_type", "mail_user"):
+        asked[field] = getattr(cluster, field)
+    return {field: value for field, value in asked.items() if value}
+
+
+def parameters(cluster: ClusterConfig, name: str, num_tasks: int = 1, threads: int = 1) -> dict[str, Any]:
+    """What submitit is asked for: one flat table, the same for the submission and for a dry run."""
+    if cluster.executor is Executor.local:
+        return local_parameters(cluster, num_tasks)
+    return slurm_parameters(cluster, name, num_tasks, threads, cluster.max_parallel or 256)

@@ -1,0 +1,1 @@
+"""Presets that Hydra composes; one folder per group."""

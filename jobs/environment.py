@@ -1,0 +1,59 @@
+"""What the machine and the scheduler tell a process, as plain values; the only reader of environment variables."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jobs.processes import started_tick
+from wavenet.checkpoint.ledger import Owner
+from wavenet.world import World
+
+
+def default_cluster() -> str:
+    """The profile used when none is named: Slurm where it is installed."""
+    return "slurm" if has_slurm() else "local"
+
+
+def has_slurm() -> bool:
+    """Whether jobs can be submitted to a Slurm from here."""
+    return shutil.which("sbatch") is not None
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def host_name() -> str:
+    """The name of this machine among others."""
+    return socket.gethostname()
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where in a job this process is."""
+
+    job_id: str | None
+    restart_count: int
+    world: World
+
+
+def placement(environment: Mapping[str, str] | None = None) -> Placement:
+    """Read from submitit's local executor or from Slurm, whichever started this process; else a process of its own."""
+    values = os.environ if environment is None else environment
+    if values.get("SUBMITIT_EXECUTOR") == "slurm":
+        world = World(int(values.get("SLURM_PROCID", "0")), int(values.get("SLURM_NTASKS", "1")))
+        return Placement(values.get("SLURM_JOB_ID"), int(values.get("SLURM_RESTART_COUNT", "0")), world)
+    if values.get("SUBMITIT_EXECUTOR") == "local":
+        world = World(int(values.get("SUBMITIT_LOCAL_GLOBALID", "0")), int(values.get("SUBMITIT_LOCAL_NTASKS", "1")))
+        return Placement(None, 0, world)
+    return Placement(None, 0, World())
+
+
+def owner(place: Placement, restart_count: int) -> Owner:
+    """The present process as the owner of a run."""
+    return Owner(host_name(), os.getpid(), started_tick(os.getpid()) or 0, place.job_id, restart_count)
