@@ -1,0 +1,77 @@
+# Everything a newcomer or a CI machine runs. `make` alone says what there is.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+WORKERS ?= 2
+PYTEST_ARGUMENTS ?=
+
+.PHONY: help demo test tests check format environment developers tools benchmarks clean
+
+help:  ## say what there is
+	@grep -E '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/' | expand -t 20
+
+demo: environment  ## make the environment, then the whole pipeline on music made for it; ends with the report's path
+	@$(BIN)/wavenet demo folder=$(DEMO)
+
+test: developers tools  ## make the environment, then run every check and every test
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory tests
+
+tests: developers
+	@# Threads of torch and of BLAS multiply with the workers and would fight for the cores.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGUMENTS)
+
+check: developers  ## formatting, lint, types, import direction
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@echo "checks passed: format, lint, types, imports"
+
+format: developers  ## put the code into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmarks: developers  ## measure; prints a table and writes JSON to build/benchmarks
+	$(BIN)/python -m tests.benchmarks
+
+environment: $(VENV)/.made
+developers: $(VENV)/.made-for-developers
+
+# The stamps carry the time of the last success, so that nothing is done while neither file has changed.
+$(VENV)/.made: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; (3, 10) <= sys.version_info[:2] <= (3, 13) or sys.exit( \
+	    f"Python 3.10 to 3.13 is needed, {sys.executable} is {sys.version.split()[0]}; name another: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || $(MAKE) --no-print-directory python3-venv.apt
+	@echo "making the environment in $(VENV) (a minute or two, about 1.1 GB)"
+	@$(PYTHON) -m venv $(VENV)
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -qq --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.made-for-developers: $(VENV)/.made
+	@echo "adding the developers' tools"
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# Programs from outside Python's index: a browser looks at the report as a reader does.
+tools:
+	@command -v chromium > /dev/null || command -v google-chrome > /dev/null \
+	    || $(MAKE) --no-print-directory chromium.apt \
+	    || { [ "$${CI:-}" != true ] && echo "left out: the browser tests (chromium is not installed)"; }
+
+%.apt:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    echo "installing $* from the system's packages"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $* > /dev/null; \
+	else echo "please install $* (here it takes root on a Debian system: apt-get install $*)"; exit 1; fi
+
+clean:  ## remove the environment, caches and the demo's results
+	rm -rf $(VENV) build dist $(DEMO) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find wavenet jobs slurm tests -name __pycache__ -type d -prune -exec rm -rf {} +
