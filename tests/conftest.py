@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 # CI has all that the tests need: there a skipped test is a claim that nobody checked.
 IS_COMPLETE_RUN = os.environ.get("CI") == "true"
@@ -49,3 +53,32 @@ def read_only_disk(tmp_path: Path) -> Iterator[Path]:
     _mount(folder, "size=1m,ro")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's wheel, built from this checkout without an index."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment outside the checkout with the wheel installed; its dependencies are those of this environment.
+
+    They come by a line in a .pth file. Such a folder's own .pth files are not read, so the editable install that lies
+    in it cannot take the wheel's place.
+    """
+    environment = tmp_path_factory.mktemp("environment") / "with a space"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True, timeout=120)
+    site = next(environment.glob("lib/python*/site-packages"))
+    (site / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    python = str(environment / "bin" / "python")
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", str(wheel)]
+    subprocess.run(
+        [*command, "--no-index", "--disable-pip-version-check", "--force-reinstall"], check=True, timeout=120
+    )
+    return environment
