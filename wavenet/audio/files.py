@@ -6,6 +6,7 @@ import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -72,7 +73,7 @@ def decode(path: Path, stop_seconds: float | None = None, sample_rate_hz: int = 
 
 def to_int16(samples: NDArray[np.floating]) -> NDArray[np.int16]:
     """Return 16-bit samples of float ``samples`` whose full scale is ±1; what lies beyond saturates, never wraps."""
-    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+    return np.asarray(np.clip(np.rint(samples * 32768.0), -32768, 32767), np.int16)
 
 
 def to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
@@ -87,11 +88,11 @@ def encode_wav(path: Path, samples: NDArray[np.float32], sample_rate_hz: int) ->
 
 def encode_mp3(path: Path, samples: NDArray[np.float32], sample_rate_hz: int) -> None:
     """Write mono float ``samples`` (T,) as an MP3 of constant bit rate; raise `StorageError` where the disk refuses."""
-    options = {"subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT", "compression_level": 0.5}
-    write_bytes(path, _encoded(samples, sample_rate_hz, format="MP3", **options))
+    constant: dict[str, Any] = {"bitrate_mode": "CONSTANT", "compression_level": 0.5}
+    write_bytes(path, _encoded(samples, sample_rate_hz, format="MP3", subtype="MPEG_LAYER_III", **constant))
 
 
-def _encoded(samples: NDArray[np.float32], sample_rate_hz: int, **options: str | float) -> bytes:
+def _encoded(samples: NDArray[np.float32], sample_rate_hz: int, **options: Any) -> bytes:
     """The file's bytes. In memory, because a full disk under libsndfile is an assertion, not an error with a number."""
     file = io.BytesIO()
     soundfile.write(file, to_int16(samples), sample_rate_hz, **options)
@@ -103,7 +104,7 @@ def _read_mono(path: Path, stop_seconds: float | None, needs_ffmpeg: bool) -> _M
         try:
             # As bytes: soundfile cannot encode a name that is not UTF-8.
             with soundfile.SoundFile(os.fsencode(path)) as file:
-                return _read_blocks(path, file, stop_seconds)
+                return _read_blocks(file, stop_seconds)
         except soundfile.LibsndfileError as error:
             if _is_known_to_libsndfile(error):
                 reason = error.error_string.rstrip(".")
@@ -118,7 +119,7 @@ def _is_known_to_libsndfile(error: soundfile.LibsndfileError) -> bool:
     return bool(error.code != unrecognised)
 
 
-def _read_blocks(path: Path, file: soundfile.SoundFile, stop_seconds: float | None) -> _Mono:
+def _read_blocks(file: soundfile.SoundFile, stop_seconds: float | None) -> _Mono:
     """Mix block by block: six channels at 192 kHz for two minutes are half a gigabyte. No seeking: it is inexact."""
     left = file.frames if stop_seconds is None else round(stop_seconds * file.samplerate)
     mono, energy = [], 0.0

@@ -65,7 +65,7 @@ def _mp3_header(path: Path, tagged: MP3) -> Header:
     Without a Xing header, libsndfile takes the first frame's bit rate for all and stops early, in silence; of a file
     shorter than its Xing header says it complains on descriptor 2. ffmpeg reads both, and keeps to itself.
     """
-    info = tagged.info
+    info: Any = tagged.info
     if info.bitrate_mode == BitrateMode.UNKNOWN:
         return Header(mpeg.count_seconds(path) or None, needs_ffmpeg=True, tagged=tagged)
     promised_bytes = info.bitrate * info.length / 8

@@ -20,7 +20,7 @@ SILENCE: Final = 128
 """The level of the sample 0. It decodes to +8.6e-5: no level decodes to 0."""
 
 SILENT_PEAK: Final = 5
-"""16-bit samples of at most this magnitude all fall into levels 127 and 128: the model cannot tell them from silence."""
+"""16-bit samples up to this magnitude all fall into levels 127 and 128: to the model they are silence."""
 
 _MU = np.float32(NUM_LEVELS - 1)
 
@@ -38,7 +38,7 @@ def _table_of_samples() -> NDArray[np.float32]:
     signal = np.arange(NUM_LEVELS, dtype=np.float32) * (1 / _MU) * np.float32(2) - np.float32(1)
     power = np.power(256.0, np.abs(signal).astype(np.float64)).astype(np.float32)
     units = np.array([{"-": -1, ".": 0, "+": 1}[unit] for unit in _POWER_UNITS], np.float32)
-    return np.sign(signal) * ((1 / _MU) * (power + units * np.spacing(power) - np.float32(1)))
+    return np.asarray(np.sign(signal) * ((1 / _MU) * (power + units * np.spacing(power) - np.float32(1))))
 
 
 _SAMPLES = _table_of_samples()
@@ -49,12 +49,13 @@ def encode(samples: ArrayLike) -> NDArray[np.uint8]:
     x = np.asarray(samples, np.float32)
     scaled = _MU * np.minimum(np.abs(x), np.float32(1))
     magnitude = np.log1p(scaled.astype(np.float64)).astype(np.float32) / np.log1p(255.0).astype(np.float32)
-    return ((np.sign(x) * magnitude + np.float32(1)) / np.float32(2) * _MU + np.float32(0.5)).astype(np.uint8)
+    level = (np.sign(x) * magnitude + np.float32(1)) / np.float32(2) * _MU + np.float32(0.5)
+    return np.asarray(level, np.uint8)
 
 
 def decode(levels: ArrayLike) -> NDArray[np.float32]:
     """Return the sample in [-1, 1] of each level in 0…255; ``encode(decode(levels))`` equals ``levels``."""
-    return _SAMPLES[np.asarray(levels)]
+    return np.asarray(_SAMPLES[np.asarray(levels)])
 
 
 _LEVELS_OF_INT16 = encode(np.arange(65536, dtype=np.uint16).view(np.int16) / np.float32(32768))
