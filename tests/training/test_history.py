@@ -1,0 +1,62 @@
+"""The merged history shows the work that counts and every restart with its cause."""
+
+from __future__ import annotations
+
+import pytest
+
+from wavenet.run_paths import RunPaths
+from wavenet.training.history import HistoryWriter, read_history
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunPaths(tmp_path)
+
+
+def write_attempt(run, number, *, resumed, steps, cause=None, host="n1"):
+    history = HistoryWriter(run, number)
+    history.append("start", attempt=number, host=host, resumed_step=resumed, num_steps=100)
+    for step in steps:
+        history.append("step", step=step, loss=float(number), seconds=0.5, learning_rate=1e-3, gradient_norm=1.0)
+        history.append("validation", step=step, loss=float(number), per_class={0: 1.0})
+    if cause is not None:
+        history.append("end", cause=cause, step=max(steps, default=resumed), detail="")
+    history.close()
+
+
+def test_a_run_without_history_is_empty(run):
+    history = read_history(run)
+    assert (history.steps, history.validations, history.attempts) == ([], [], [])
+
+
+def test_steps_computed_again_count_once_and_as_the_newer_attempt_made_them(run):
+    write_attempt(run, 1, resumed=0, steps=range(1, 16))
+    write_attempt(run, 2, resumed=10, steps=range(11, 21), cause="finished")
+    history = read_history(run)
+    assert [row.step for row in history.steps] == list(range(1, 21))
+    assert [row.attempt for row in history.steps] == [1] * 10 + [2] * 10
+    assert [row.attempt for row in history.validations] == [1] * 10 + [2] * 10
+
+
+def test_lost_steps_do_not_count_before_they_are_made_again(run):
+    write_attempt(run, 1, resumed=0, steps=range(1, 16))
+    write_attempt(run, 2, resumed=10, steps=[11])
+    assert [row.step for row in read_history(run).steps] == list(range(1, 12))
+
+
+def test_an_end_that_was_never_written_is_a_crash_once_a_newer_attempt_exists(run):
+    write_attempt(run, 1, resumed=0, steps=[1], cause="preemption")
+    write_attempt(run, 2, resumed=1, steps=[2])
+    assert [row.cause for row in read_history(run).attempts] == ["preemption", "running"]
+    write_attempt(run, 3, resumed=1, steps=[2], cause="finished", host="n2")
+    attempts = read_history(run).attempts
+    assert [row.cause for row in attempts] == ["preemption", "crash", "finished"]
+    assert [row.last_step for row in attempts] == [1, 2, 2]
+    assert [row.host for row in attempts] == ["n1", "n1", "n2"]
+
+
+def test_a_row_torn_by_a_crash_is_dropped_and_the_rest_is_read(run):
+    write_attempt(run, 1, resumed=0, steps=[1, 2])
+    with run.attempt_history(1).open("a") as file:
+        file.write('{"kind": "step", "step": 3, "lo')
+    assert [row.step for row in read_history(run).steps] == [1, 2]
