@@ -46,6 +46,31 @@ def _end_of_id3(content: mmap.mmap) -> int:
     """Where the audio begins: an ID3 tag may hold a picture, whose bytes look like frames here and there."""
     if content[:3] != b"ID3" or len(content) < 10:
         return 0
+    size = 0
+    for byte in content[6:10]:
+        size = size << 7 | byte & 0x7F
+    return 10 + size
+
+
+def _is_followed(content: mmap.mmap, end: int) -> bool:
+    """Whether a frame that ends at ``end`` is one: complete, and followed by a frame, a tag, or nothing."""
+    if end >= len(content):
+        return end == len(content)
+    following = content[end : end + 4]
+    return _frame(following)[0] > 0 or following[:3] in (b"TAG", b"APE", b"LYR")
+
+
+def _frame(header: bytes) -> tuple[int, float]:
+    """Bytes and seconds of the frame with this four-byte ``header``; (0, 0) where it is none."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return 0, 0.0
+    version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
+    bitrate_index, rate_index, padding = header[2] >> 4, header[2] >> 2 & 3, header[2] >> 1 & 1
+    if version == 1 or layer == 4 or bitrate_index in (0, 15) or rate_index == 3:
+        return 0, 0.0
+    generation = 1 if version == 3 else 2
+    rate = _SAMPLE_RATES_HZ[version][rate_index]
+    samples = {1: 384, 2: 1152, 3: 1152 if generation == 1 else 576}[layer]
     bitrate = 1000 * _BITRATES_KBITS[generation, layer][bitrate_index - 1]
-    size = (samples // 8 * bitrate // (rate * unit) + padding) * unit
-    return size, samples / rate
+    unit = 4 if layer == 1 else 1
+    return (samples // 8 * bitrate // (rate * unit) + padding) * unit, samples / rate

@@ -19,7 +19,7 @@ def display(path: str | os.PathLike[str]) -> str:
 
 
 def to_text(path: str | os.PathLike[str]) -> str:
-    """``path`` as valid Unicode without loss: bytes that are not UTF-8, and ``%`` itself, become ``%`` and two digits."""
+    """``path`` as valid Unicode without loss: bytes that are not UTF-8, and ``%``, become ``%`` and two digits."""
     text = os.fsencode(path).decode("utf-8", "surrogateescape")
     return _UNSAFE.sub(lambda match: f"%{ord(match[0]) & 0xFF:02X}", text)
 
