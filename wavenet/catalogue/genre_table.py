@@ -48,7 +48,7 @@ class GenreTable:
         return None
 
     def overridden_by(self, other: GenreTable) -> GenreTable:
-        """This table and ``other``, which wins where both know a text."""
+        """Both tables in one; where both know a text, ``other`` wins."""
         return GenreTable(MappingProxyType({**self.genres, **other.genres}))
 
 

@@ -25,9 +25,7 @@ class GenresConfig:
     most_material: int = field(
         default=0, metadata={"help": "if more than 0: take that many genres with most hours instead of names"}
     )
-    table: str = field(
-        default="", metadata={"help": "file of lines 'genre: tag text, …' that extends the built-in one"}
-    )
+    table: str = field(default="", metadata={"help": "file of lines 'genre: tag text, …' that extends the built-in"})
     by_year: bool = field(default=False, metadata={"help": "classes are genre × year instead of genre"})
     require_year: bool = field(default=True, metadata={"help": "take no recording without a valid year"})
 
@@ -67,7 +65,7 @@ class ClassOfMusic:
 
 
 def genres_in(texts: Iterable[str], table: GenreTable) -> list[str]:
-    """Genres of a recording's genre ``texts``, first tag first. A text that the table does not know is a genre itself."""
+    """Genres of a recording's tags ``texts``, first tag first; a text that the table does not know is a genre itself."""
     found = [table.genre_of(text) or " ".join(words_of(text)) for text in texts]
     return list(dict.fromkeys(genre for genre in found if genre and genre != NO_GENRE))
 

@@ -68,19 +68,20 @@ def _decide(
 
 def _objection(recording: Recording, clips: ClipsConfig, genres: GenresConfig) -> tuple[str, str]:
     """The first reason not to take ``recording``, and its detail; empty texts where there is none."""
-    if not recording.genre_tags:
-        return NO_GENRE_TAG, ""
-    if not recording.genre:
-        return OTHER_GENRE, ", ".join(recording.genre_tags)
-    if genres.needs_year and not recording.year_tags:
-        return NO_YEAR_TAG, ""
-    if genres.needs_year and not recording.year:
-        return BAD_YEAR, ", ".join(recording.year_tags)
-    if not recording.seconds:
-        return UNKNOWN_LENGTH, ""
-    if not clips.num_clips(recording.seconds):
-        return f"shorter than {clips.needed_seconds:g} s", f"{recording.seconds:.1f} s"
-    return "", ""
+    year = genres.needs_year
+    objections = [
+        (not recording.genre_tags, NO_GENRE_TAG, ""),
+        (not recording.genre, OTHER_GENRE, ", ".join(recording.genre_tags)),
+        (year and not recording.year_tags, NO_YEAR_TAG, ""),
+        (year and not recording.year, BAD_YEAR, ", ".join(recording.year_tags)),
+        (not recording.seconds, UNKNOWN_LENGTH, ""),
+        (
+            not clips.num_clips(recording.seconds),
+            f"shorter than {clips.needed_seconds:g} s",
+            f"{recording.seconds:.1f} s",
+        ),
+    ]
+    return next(((reason, detail) for applies, reason, detail in objections if applies), ("", ""))
 
 
 def _without_duplicates(recordings: Iterable[Recording]) -> list[Recording]:

@@ -19,7 +19,7 @@ class SplitConfig:
 
     validation_share: float = field(
         default=0.1,
-        metadata={"help": "share of the recordings held out for validation, at least one per class; 0: none"},
+        metadata={"help": "share of recordings held out for validation, at least one a class; 0: none"},
     )
 
     def __post_init__(self) -> None:

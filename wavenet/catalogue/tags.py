@@ -71,7 +71,7 @@ def _further_tags(path: Path, header: Header) -> dict[str, Any]:
     """Tags that mutagen does not look for: APEv2 at the end of an MP3, the INFO chunk of a WAV."""
     try:
         if isinstance(header.tagged, MP3):
-            return _mapping(APEv2(os.fspath(path)))  # type: ignore[no-untyped-call]
+            return _mapping(APEv2(os.fspath(path)))
         with soundfile.SoundFile(os.fsencode(path)) as file:
             return {key: [text] for key, text in file.copy_metadata().items()}
     except Exception:  # there are none, or they are broken: either way this file has no further tags
@@ -88,7 +88,7 @@ def _texts(tags: dict[str, Any], keys: Iterable[str]) -> Iterator[str]:
 
 def _genre_names(texts: Iterable[str]) -> Iterator[str]:
     """Names of ID3's numbers, ``17`` and ``(17)``, wherever they stand; one text may name several genres."""
-    for name in TCON(encoding=3, text=list(texts)).genres:  # type: ignore[no-untyped-call]
+    for name in TCON(encoding=3, text=list(texts)).genres:
         yield from _SEPARATORS.split(name)
 
 
