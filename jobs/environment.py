@@ -33,6 +33,11 @@ def host_name() -> str:
     return socket.gethostname()
 
 
+def quiet_submitit() -> None:
+    """Keep submitit's own lines out of the logs of the jobs started from here: a log is the program's."""
+    os.environ.setdefault("SUBMITIT_LOG_LEVEL", "WARNING")
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where in a job this process is."""

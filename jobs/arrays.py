@@ -1,0 +1,158 @@
+"""An array of tasks on this machine: so many at a time, each started again a few times, all others finish."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs import tasks
+from jobs.cluster import ClusterConfig
+from jobs.folders import shown
+from jobs.local import LocalJob, fresh_folder, start
+from jobs.results import Done, Failed, Killed, Result
+from jobs.signals import Interrupts, counted_interrupts
+from jobs.submission import max_parallel
+from jobs.terminal import Display, Follower
+from wavenet.errors import StageFailedError
+
+_POLL_SECONDS = 0.1
+_GRACE_SECONDS = 5.0
+_NAMED_FAILURES = 5
+
+
+@dataclass(frozen=True)
+class ArrayTask:
+    """``function(*arguments, progress)``, to be run in a process of its own."""
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass
+class _Running:
+    task: ArrayTask
+    attempt: int
+    job: LocalJob
+    follower: Follower
+
+
+def run_array(
+    name: str, work: Sequence[ArrayTask], parent: Path, cluster: ClusterConfig, display: Display
+) -> list[Any]:
+    """Run all tasks and return their values in order.
+
+    Args:
+        name: of the stage, for folder and progress.
+        parent: gets a folder with a log for each start of a task.
+
+    Raises:
+        StageFailedError: tasks failed for good; the others have finished.
+        KeyboardInterrupt: the user stopped it; tasks that had finished are kept.
+    """
+    if not work:
+        return []
+    array = _Array(name, work, fresh_folder(parent, name), cluster, display)
+    with counted_interrupts() as interrupts:
+        array.run(interrupts)
+    if array.failures:
+        named = "; ".join(f"{task}: {reason}" for task, reason in list(array.failures.items())[:_NAMED_FAILURES])
+        more = "; ..." if len(array.failures) > _NAMED_FAILURES else ""
+        raise StageFailedError(
+            f"{len(array.failures)} of {len(work)} tasks of {name} failed for good, the others are done: {named}{more} "
+            f"(logs in {shown(array.folder)})"
+        )
+    return [array.values[task.name] for task in work]
+
+
+class _Array:
+    """The state of one array while it runs."""
+
+    def __init__(
+        self, name: str, work: Sequence[ArrayTask], folder: Path, cluster: ClusterConfig, display: Display
+    ) -> None:
+        self.folder = folder
+        self.values: dict[str, Any] = {}
+        self.failures: dict[str, str] = {}
+        self._name = name
+        self._num_tasks = len(work)
+        self._waiting = deque((task, 1) for task in work)
+        self._running: list[_Running] = []
+        self._shares: dict[str, float] = {}
+        self._cluster = cluster
+        self._display = display
+
+    def run(self, interrupts: Interrupts) -> None:
+        while self._waiting or self._running:
+            while self._waiting and len(self._running) < max_parallel(self._cluster):
+                self._start(*self._waiting.popleft())
+            for running in list(self._running):
+                self._look_at(running)
+            self._show()
+            if interrupts.count:
+                self._stop(interrupts)
+                raise KeyboardInterrupt
+            time.sleep(_POLL_SECONDS)
+        self._show(is_last=True)
+        self._display.end()
+
+    def _start(self, task: ArrayTask, attempt: int) -> None:
+        job = start(self.folder, self._cluster, 1, tasks.work, task.function, *task.arguments)
+        self._running.append(_Running(task, attempt, job, Follower(job.log)))
+
+    def _look_at(self, running: _Running) -> None:
+        is_over = running.job.is_over()
+        for line in running.follower.lines():
+            self._read(running.task, line)
+        if is_over:
+            self._running.remove(running)
+            self._judge(running, running.job.result())
+            running.job.tidy()
+
+    def _read(self, task: ArrayTask, line: str) -> None:
+        words = line.split()
+        if len(words) == 3 and words[0] == tasks.PROGRESS_MARK:
+            self._shares[task.name] = int(words[1]) / max(1, int(words[2]))
+        else:
+            self._display.line(line)
+
+    def _judge(self, running: _Running, result: Result) -> None:
+        task = running.task
+        match result:
+            case Done(value=value):
+                self.values[task.name] = value
+                self._shares[task.name] = 1.0
+            case Failed(message=message, is_final=is_final):
+                self._retry(running, message, may_help=not is_final)
+            case Killed(message=message):
+                self._retry(running, message, may_help=True)
+
+    def _retry(self, running: _Running, message: str, *, may_help: bool) -> None:
+        self._shares.pop(running.task.name, None)
+        if may_help and running.attempt < self._cluster.array_attempts:
+            self._display.line(f"{running.task.name}: {message}; starting it again")
+            self._waiting.append((running.task, running.attempt + 1))
+        else:
+            self.failures[running.task.name] = message
+
+    def _show(self, *, is_last: bool = False) -> None:
+        done, failed = len(self.values), len(self.failures)
+        share = sum(self._shares.values()) / self._num_tasks
+        words = f", {failed} failed" if failed else ""
+        self._display.show(
+            f"{self._name}: {100 * share:.0f} %, {done} of {self._num_tasks} tasks done{words}", is_last=is_last
+        )
+
+    def _stop(self, interrupts: Interrupts) -> None:
+        self._display.line(f"stopping {self._name}")
+        end = time.monotonic() + _GRACE_SECONDS
+        while any(not running.job.is_over() for running in self._running):
+            is_late = time.monotonic() > end or interrupts.count > 1
+            for running in self._running:
+                running.job.send(signal.SIGKILL if is_late else signal.SIGTERM)
+            time.sleep(_POLL_SECONDS)

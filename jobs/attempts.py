@@ -1,0 +1,66 @@
+"""The beginning and the end of each attempt's history, without the many steps between: `status` reads 50 runs at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wavenet.run_paths import RunPaths
+
+_TAIL_BYTES = 8192
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One process lifetime of a run. ``cause`` is None while no end is written."""
+
+    attempt: int
+    host: str
+    resumed_step: int
+    num_steps: int
+    step: int
+    loss: float | None
+    seconds_per_step: float | None
+    cause: str | None
+
+
+def read_attempts(run: RunPaths) -> list[Attempt]:
+    """The run's attempts in their order."""
+    files = sorted(run.history.glob("attempt-*.jsonl")) if run.history.is_dir() else []
+    return [_read(path) for path in files]
+
+
+def _read(path: Path) -> Attempt:
+    with path.open("rb") as file:
+        head = file.readline()
+        file.seek(max(len(head), os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+        tail = file.read().split(b"\n")
+    rows = list(_rows(tail))
+    start = next(_rows([head]), {})
+    steps = [row for row in rows if row["kind"] == "step"]
+    end: dict[str, Any] = next((row for row in rows if row["kind"] == "end"), {})
+    resumed = int(start.get("resumed_step", 0))
+    return Attempt(
+        attempt=int(path.stem.partition("-")[2]),
+        host=str(start.get("host", "?")),
+        resumed_step=resumed,
+        num_steps=int(start.get("num_steps", 0)),
+        step=int(steps[-1]["step"]) if steps else resumed,
+        loss=float(steps[-1]["loss"]) if steps else None,
+        seconds_per_step=sum(row["seconds"] for row in steps) / len(steps) if steps else None,
+        cause=end.get("cause"),
+    )
+
+
+def _rows(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # cut off by the seek, or by a crash
+        if isinstance(row, dict) and "kind" in row:
+            yield row

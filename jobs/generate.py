@@ -1,0 +1,71 @@
+"""``wavenet generate``: genre x checkpoint -> audio, one array task for all the genres of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import MISSING
+from wavenet.generation.config import GenerationConfig
+from wavenet.generation.plan import ClipRequest, is_done, make_plan
+
+from jobs import tasks
+from jobs.arrays import ArrayTask, run_array
+from jobs.cluster import ClusterConfig, Executor
+from jobs.environment import num_cores
+from jobs.folders import DEFAULT_ROOT, absolute, run_paths
+from jobs.local import fresh_folder
+from jobs.submission import Submission, max_parallel, print_plan, require_slurm, submit
+from jobs.terminal import Display
+from wavenet.run_paths import RunPaths
+from wavenet.settings import key
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateKeys:
+    """Keys of ``wavenet generate``."""
+
+    run: str = key(MISSING, "the run's name below root, or its path; for example run=first")
+    root: str = key(DEFAULT_ROOT, "folder of the runs that are given by name")
+    data: str = key("data", "folder of shards, for the excerpts of continuations; by default the run's")
+    seed: int = key(0, "decides every draw; by default the run's")
+    generate: GenerationConfig
+    cluster: ClusterConfig
+    dry_run: bool = key(False, "print what would be started and start nothing")
+
+
+def generate(keys: GenerateKeys, arguments: Sequence[str]) -> None:
+    """Generate every chosen pair of genre and checkpoint that is not there yet."""
+    run = run_paths(keys.run, keys.root)
+    data = absolute(keys.data)
+    planned = make_plan(run, keys.generate, keys.seed, data)
+    missing = [request for request in planned if not is_done(run, request)]
+    work = _by_checkpoint(run, missing, data, keys.cluster)
+    submission = Submission.of(keys.cluster, f"wavenet-generate-{run.name}", num_jobs=len(work))
+    display = Display()
+    display.line(f"generate: {len(planned)} clips planned, {len(planned) - len(missing)} there already")
+    if keys.dry_run:
+        print_plan([submission])
+        return
+    if keys.cluster.executor is Executor.slurm:
+        require_slurm()
+        calls = [(task.function, *task.arguments) for task in work]
+        submit(submission, keys.cluster, fresh_folder(run.jobs, "generate"), tasks.work, calls)
+        return
+    run_array("generate", work, run.jobs, keys.cluster, display)
+    display.line(_total(run, planned))
+
+
+def _by_checkpoint(
+    run: RunPaths, requests: Sequence[ClipRequest], data: Path, cluster: ClusterConfig
+) -> list[ArrayTask]:
+    """One task for each checkpoint: its streams share every read of the weights."""
+    by_step: dict[int, list[ClipRequest]] = {}
+    for request in requests:
+        by_step.setdefault(request.step, []).append(request)
+    threads = cluster.cpus_per_task or max(1, num_cores() // max(1, min(len(by_step), max_parallel(cluster))))
+    return [
+        ArrayTask(f"step {step}", tasks.generate, (run, tuple(group), data, threads))
+        for step, group in sorted(by_step.items())
+    ]

@@ -1,0 +1,62 @@
+"""``wavenet run``: all stages, one after another, each skipping what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+from omegaconf import MISSING
+from wavenet.generation.config import GenerationConfig
+
+from jobs.cluster import ClusterConfig
+from jobs.folders import DEFAULT_ROOT
+from jobs.generate import GenerateKeys, generate
+from jobs.prepare import PrepareKeys, prepare
+from jobs.report import ReportKeys, report
+from jobs.supervise import Watch, nobody
+from jobs.train import TrainKeys, train
+from wavenet.audio.clips import ClipsConfig
+from wavenet.catalogue.genres import GenresConfig
+from wavenet.catalogue.split import SplitConfig
+from wavenet.model.config import ModelConfig
+from wavenet.report.config import ReportConfig
+from wavenet.settings import key
+from wavenet.training.config import TrainingConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunKeys:
+    """Keys of ``wavenet run``: those of all its stages."""
+
+    source: str = key(MISSING, "folder of music; for example source=~/Music")
+    run: str = key(MISSING, "the run's name below root, or its path; for example run=first")
+    data: str = key("data", "folder of shards, to be written or as it is")
+    root: str = key(DEFAULT_ROOT, "folder of the runs that are given by name")
+    model: ModelConfig
+    cluster: ClusterConfig
+    clips: ClipsConfig
+    genres: GenresConfig
+    split: SplitConfig
+    training: TrainingConfig
+    generate: GenerationConfig
+    report: ReportConfig
+    seed: int = key(0, "decides initial weights, the order of the windows and every draw")
+    accept: tuple[str, ...] = key((), "keys in which a run may go on with another value than it began with")
+    takeover: bool = key(False, "go on although the last attempt, on another machine, wrote no end")
+    dry_run: bool = key(False, "print what would be started and start nothing")
+
+
+def run(keys: RunKeys, arguments: Sequence[str], watch: Watch = nobody) -> None:
+    """Prepare, train, generate, report."""
+    prepare(part(PrepareKeys, keys), arguments)
+    train(part(TrainKeys, keys), arguments, watch)
+    generate(part(GenerateKeys, keys), arguments)
+    report(part(ReportKeys, keys), arguments)
+
+
+def part(schema: type[T], keys: RunKeys) -> T:
+    """Those of the keys that one stage has."""
+    return schema(**{field.name: getattr(keys, field.name) for field in fields(schema)})  # type: ignore[arg-type]

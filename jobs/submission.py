@@ -1,0 +1,83 @@
+"""What is asked of the scheduler: shown by a dry run, handed to Slurm by a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.cluster import ClusterConfig, Executor, parameters
+from jobs.environment import has_slurm, num_cores
+from jobs.folders import shown
+from wavenet.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One job, or an array of ``num_jobs`` of them of which ``parallel`` run at once."""
+
+    name: str
+    executor: Executor
+    parameters: dict[str, Any]
+    num_jobs: int | None = 1
+    """None: known only when the stage before it is done."""
+    parallel: int = 1
+
+    @classmethod
+    def of(
+        cls, cluster: ClusterConfig, name: str, *, num_jobs: int | None = 1, num_tasks: int = 1, threads: int = 1
+    ) -> Submission:
+        """What ``cluster`` asks for a job of ``num_tasks`` processes with ``threads`` threads each."""
+        asked = parameters(cluster, name, num_tasks, threads)
+        parallel = max_parallel(cluster) if num_jobs is None else min(num_jobs, max_parallel(cluster))
+        return cls(name, cluster.executor, asked, num_jobs, parallel)
+
+
+def max_parallel(cluster: ClusterConfig) -> int:
+    """Array tasks alive at once."""
+    if cluster.max_parallel:
+        return cluster.max_parallel
+    return num_cores() if cluster.executor is Executor.local else 256
+
+
+def print_plan(submissions: Sequence[Submission]) -> None:
+    """Print what would be submitted."""
+    print("dry run: nothing is submitted")
+    for one in submissions:
+        count = "as many as the plan says" if one.num_jobs is None else one.num_jobs
+        noun = "job" if one.num_jobs == 1 else f"array tasks, at most {one.parallel} at once"
+        print(f"{one.name}: {count} {noun} on cluster={one.executor.name}")
+        for name, value in one.parameters.items():
+            print(f"    {name} = {value}")
+
+
+def submit(
+    submission: Submission,
+    cluster: ClusterConfig,
+    folder: Path,
+    function: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+) -> list[str]:
+    """Submit one job for each tuple of arguments, as one array where there are several, and print the ids.
+
+    Raises:
+        UsageError: this machine has no Slurm.
+    """
+    require_slurm()
+    from submitit import SlurmExecutor
+
+    executor = SlurmExecutor(folder)
+    executor.update_parameters(**submission.parameters)
+    jobs = executor.map_array(function, *zip(*arguments, strict=True))
+    ids = [str(job.job_id) for job in jobs]
+    print(
+        f"submitted {submission.name} as {ids[0]}{f' ... {ids[-1]}' if len(ids) > 1 else ''}; logs in {shown(folder)}"
+    )
+    return ids
+
+
+def require_slurm() -> None:
+    """Raise `UsageError` where there is nothing to submit with."""
+    if not has_slurm():
+        raise UsageError("cluster=slurm needs Slurm's sbatch, which is not on this machine's PATH; use cluster=local")

@@ -1,0 +1,88 @@
+"""What runs inside a job: functions of this module's, pickled by name, with plain values as arguments."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs import signals
+from jobs.environment import host_name, owner, placement
+from jobs.results import Done, Failed, caught
+from wavenet.model.config import ModelConfig
+from wavenet.progress import Progress
+from wavenet.run_paths import RunPaths
+from wavenet.training.config import TrainingConfig
+from wavenet.training.job import Outcome, TrainingJob
+from wavenet.training.stopping import StopRequest
+
+PROGRESS_MARK = "progress"
+_PROGRESS_EVERY_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class TrainOrder:
+    """All that an attempt at training needs to know."""
+
+    run: RunPaths
+    data: Path
+    model: ModelConfig
+    training: TrainingConfig
+    seed: int
+    accept: tuple[str, ...]
+    restart_count: int
+    rendezvous: Path
+
+
+def train(order: TrainOrder) -> Done | Failed:
+    """One attempt at a run, as one of its ranks; the value is an `Outcome`."""
+    stop = StopRequest()
+    # Before torch is imported, which takes seconds in which a signal would kill.
+    signals.install(stop)
+    return caught(lambda: _train(order, stop))
+
+
+def _train(order: TrainOrder, stop: StopRequest) -> Outcome:
+    from wavenet.training.loop import train as train_attempt
+
+    place = placement()
+    job = TrainingJob(
+        run=order.run,
+        data=order.data,
+        model=order.model,
+        training=order.training,
+        seed=order.seed,
+        owner=owner(place, order.restart_count),
+        world=place.world,
+        rendezvous=order.rendezvous,
+        address="127.0.0.1" if place.job_id is None else host_name(),
+        accept=order.accept,
+    )
+    return train_attempt(job, stop, announce)
+
+
+def work(function: Callable[..., Any], *arguments: Any) -> Done | Failed:
+    """One array task: ``function(*arguments, progress)``."""
+    signals.end_at_once()
+    return caught(lambda: function(*arguments, printed_progress()))
+
+
+def announce(line: str) -> None:
+    """A line of the plain log. Flushed, because the launcher follows the file."""
+    print(line, flush=True)
+
+
+def printed_progress() -> Progress:
+    """A `Progress` that prints now and then a line for the launcher to add up."""
+    last = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done >= total or now - last >= _PROGRESS_EVERY_SECONDS:
+            last = now
+            print(PROGRESS_MARK, done, total, flush=True)
+
+    return progress

@@ -1,0 +1,131 @@
+"""``wavenet train``: shards -> checkpoints; the same command again resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from omegaconf import MISSING
+from wavenet.shards.index import Dataset, open_dataset
+
+from jobs import tasks
+from jobs.cluster import ClusterConfig, Executor
+from jobs.compose import preset_name
+from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
+from jobs.frozen import RunConfig, settle
+from jobs.local import LocalJob, fresh_folder, start
+from jobs.ownership import launching, require_free
+from jobs.submission import Submission, print_plan, require_slurm, submit
+from jobs.supervise import Watch, carry_through, nobody
+from jobs.terminal import Display
+from wavenet import durable
+from wavenet.checkpoint.store import list_committed
+from wavenet.errors import UsageError
+from wavenet.model.config import Conditioning, ModelConfig
+from wavenet.run_paths import RunPaths
+from wavenet.settings import key
+from wavenet.training.config import TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainKeys:
+    """Keys of ``wavenet train``."""
+
+    run: str = key(MISSING, "the run's name below root, or its path; for example run=first")
+    data: str = key("data", "folder of shards that `wavenet prepare` wrote")
+    root: str = key(DEFAULT_ROOT, "folder of the runs that are given by name")
+    model: ModelConfig
+    training: TrainingConfig
+    seed: int = key(0, "decides initial weights and the order of the windows")
+    cluster: ClusterConfig
+    accept: tuple[str, ...] = key((), "keys in which a run may go on with another value than it began with")
+    takeover: bool = key(False, "go on although the last attempt, on another machine, wrote no end")
+    dry_run: bool = key(False, "print what would be started and start nothing")
+
+
+def train(keys: TrainKeys, arguments: Sequence[str], watch: Watch = nobody) -> None:
+    """Train the run to its end, or submit the job that does."""
+    run = run_paths(keys.run, keys.root)
+    dataset = open_dataset(absolute(keys.data))
+    model = fitting(keys.model, dataset)
+    if keys.dry_run:
+        print_plan([_submission(run, keys)])
+        return
+    if keys.cluster.executor is Executor.slurm:
+        require_slurm()
+    require_free(run, takeover=keys.takeover)
+    with launching(run):
+        accept = _freeze(run, keys, model, dataset, arguments)
+        display = Display()
+        if _is_finished(run, keys.training):
+            display.line(
+                f"the run {run.name!r} is finished: step {keys.training.num_steps} is in {shown(run.checkpoints)}"
+            )
+            return
+        order = _order(run, keys, model, accept)
+        if keys.cluster.executor is Executor.slurm:
+            submit(_submission(run, keys), keys.cluster, fresh_folder(run.jobs, "train"), tasks.train, [(order,)])
+            return
+        _train_here(run, keys, order, display, watch)
+
+
+def _train_here(run: RunPaths, keys: TrainKeys, order: tasks.TrainOrder, display: Display, watch: Watch) -> None:
+    def attempt(restart_count: int) -> LocalJob:
+        folder = fresh_folder(run.jobs, "train")
+        this = replace(order, restart_count=restart_count, rendezvous=folder / "rendezvous.json")
+        return start(folder, keys.cluster, keys.training.processes, tasks.train, this)
+
+    outcome = carry_through(run, attempt, keys.cluster, keys.training.num_steps, display, watch)
+    display.line(f"finished at step {outcome.step}; checkpoints are in {shown(run.checkpoints)}")
+
+
+def fitting(model: ModelConfig, dataset: Dataset) -> ModelConfig:
+    """``model`` with one condition for each class of the data.
+
+    Raises:
+        UsageError: conditioning by a vector, which no shard holds.
+    """
+    if model.conditioning is Conditioning.vector:
+        raise UsageError("model.conditioning must be label or none here, got vector: shards hold class labels")
+    if model.conditioning is Conditioning.none:
+        return model
+    return replace(model, num_conditions=len(dataset.classes))
+
+
+def _freeze(
+    run: RunPaths, keys: TrainKeys, model: ModelConfig, dataset: Dataset, arguments: Sequence[str]
+) -> tuple[str, ...]:
+    config = RunConfig(
+        preset=preset_name(arguments, run),
+        seed=keys.seed,
+        data=str(absolute(keys.data)),
+        data_digest=dataset.digest,
+        model=model,
+        training=keys.training,
+    )
+    accept = settle(run, config, keys.accept)
+    durable.create_exclusively(run.data_facts, durable.to_json(dataset.facts()).encode())
+    return accept
+
+
+def _is_finished(run: RunPaths, training: TrainingConfig) -> bool:
+    return any(checkpoint.step >= training.num_steps for checkpoint in list_committed(run))
+
+
+def _order(run: RunPaths, keys: TrainKeys, model: ModelConfig, accept: tuple[str, ...]) -> tasks.TrainOrder:
+    return tasks.TrainOrder(
+        run=run,
+        data=absolute(keys.data),
+        model=model,
+        training=keys.training,
+        seed=keys.seed,
+        accept=accept,
+        restart_count=0,
+        rendezvous=run.jobs / "rendezvous.json",
+    )
+
+
+def _submission(run: RunPaths, keys: TrainKeys) -> Submission:
+    return Submission.of(
+        keys.cluster, f"wavenet-train-{run.name}", num_tasks=keys.training.processes, threads=keys.training.threads
+    )
