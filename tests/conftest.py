@@ -82,3 +82,45 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         [*command, "--no-index", "--disable-pip-version-check", "--force-reinstall"], check=True, timeout=120
     )
     return environment
+
+
+def _random_model(config, seed=0):
+    import numpy as np
+
+    from wavenet.model.network import WaveNet
+
+    draws = np.random.default_rng(seed)
+    model = WaveNet(config)
+    shapes = {name: weight.shape for name, weight in model.named_parameters()}
+    model.load_arrays({name: draws.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()})
+    return model
+
+
+@pytest.fixture(scope="session")
+def random_model():
+    """``random_model(config, seed=0)``: a network in which every weight, biases too, is random."""
+    return _random_model
+
+
+@pytest.fixture(scope="session")
+def small_configs():
+    """A hypothesis strategy of small networks of every kind."""
+    from hypothesis import strategies as st
+
+    from wavenet.model.config import Conditioning, ModelConfig
+
+    @st.composite
+    def configs(draw):
+        conditioning = draw(st.sampled_from(Conditioning))
+        sizes = {f"{kind}_channels": draw(st.integers(1, 6)) for kind in ("residual", "dilation", "skip", "condition")}
+        return ModelConfig(
+            num_levels=draw(st.integers(2, 17)),
+            kernel_size=draw(st.sampled_from([2, 3])),
+            num_stacks=draw(st.integers(1, 3)),
+            layers_per_stack=draw(st.integers(1, 4)),
+            conditioning=conditioning,
+            num_conditions=0 if conditioning is Conditioning.none else draw(st.integers(1, 4)),
+            **sizes,
+        )
+
+    return configs()

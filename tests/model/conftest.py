@@ -5,42 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import strategies as st
 
-from wavenet.model.config import Conditioning, ModelConfig
-from wavenet.model.network import WaveNet
+from wavenet.model.config import Conditioning
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
-
-
-@st.composite
-def configs(draw):
-    """Small models of every kind."""
-    conditioning = draw(st.sampled_from(Conditioning))
-    size = st.integers(1, 6)
-    return ModelConfig(
-        num_levels=draw(st.integers(2, 17)),
-        kernel_size=draw(st.sampled_from([2, 3])),
-        num_stacks=draw(st.integers(1, 3)),
-        layers_per_stack=draw(st.integers(1, 4)),
-        residual_channels=draw(size),
-        dilation_channels=draw(size),
-        skip_channels=draw(size),
-        conditioning=conditioning,
-        num_conditions=0 if conditioning is Conditioning.none else draw(st.integers(1, 4)),
-        condition_channels=draw(size),
-    )
-
-
-def random_model(config, seed=0):
-    """A model in which every weight, biases too, is random."""
-    draws = np.random.default_rng(seed)
-    model = WaveNet(config)
-    model.load_arrays({n: draws.normal(0, 0.5, w.shape).astype(np.float32) for n, w in model.named_parameters()})
-    return model
 
 
 def random_inputs(config, batch, length, seed=0):
@@ -84,16 +55,6 @@ def naive_logits(model, levels, condition):
         x = x[-len(z) :] + z @ w["residual_weight"][i] + w["residual_bias"][i]
     hidden = np.maximum(np.maximum(skip, 0) @ w["hidden_weight"] + w["hidden_bias"], 0)
     return hidden @ w["output_weight"] + w["output_bias"]
-
-
-@pytest.fixture(name="configs", scope="session")
-def _configs():
-    return configs
-
-
-@pytest.fixture(name="random_model", scope="session")
-def _random_model():
-    return random_model
 
 
 @pytest.fixture(name="random_inputs", scope="session")

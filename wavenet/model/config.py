@@ -91,6 +91,11 @@ class ModelConfig:
         first_layer = self.kernel_size - 1
         return (self.kernel_size - 1) * sum(self.dilations) + first_layer + 1
 
+    @property
+    def silence_level(self) -> int:
+        """Level of the sample 0: 128 of 256."""
+        return self.num_levels // 2
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict that `from_dict` reads."""
         return asdict(self) | {"conditioning": self.conditioning.value}

@@ -185,7 +185,7 @@ class WaveNet(nn.Module):
             raise ValueError(f"num_outputs must be from 1 to {num_available} for {length} levels, got {num_outputs}")
         rows = first_layer(levels[:, num_available - num_outputs :].t(), self.input_weight)
         skip: Tensor = self.skip_bias.sum(0)
-        weights = self._layers(condition, batch)
+        weights = self.layers(condition, batch)
         for group, skip_weight in zip(self._groups(weights), self._skip_weights(), strict=True):
             is_last = group[-1] is weights[-1]
             if self.recompute and torch.is_grad_enabled():
@@ -206,8 +206,8 @@ class WaveNet(nn.Module):
         logits = torch.addmm(self.output_bias, hidden, self.output_weight)
         return logits.view(batch, num_outputs, -1).float()
 
-    def _layers(self, condition: Tensor | None, batch: int) -> list[LayerWeights]:
-        """Every layer's weights for these clips, with `gate_scale` applied to all layers at once."""
+    def layers(self, condition: Tensor | None, batch: int) -> list[LayerWeights]:
+        """Every layer's weights for `layer_group`; ``condition`` as in `forward`, of ``batch`` clips."""
         scale = gate_scale(self.config.dilation_channels, self.filter_gate_bias)
         return [
             LayerWeights(*values)

@@ -1,0 +1,138 @@
+"""Levels of several streams at once, sample by sample.
+
+Shapes: ``B`` streams, ``T`` samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wavenet.errors import NumericsError, UsageError
+from wavenet.generation.incremental import IncrementalNetwork, left_padded
+from wavenet.generation.sampler import Sampler, SamplingConfig
+from wavenet.model.config import Conditioning
+from wavenet.model.network import WaveNet
+from wavenet.progress import Progress, silent
+from wavenet.seeds import stream_key, uniform
+
+_PLAIN = SamplingConfig()
+_BLOCK_SAMPLES = 2048
+"""Samples between two reports of progress, whose draws are made at once."""
+
+
+@dataclass(frozen=True)
+class StreamRequest:
+    """One stream of generated audio.
+
+    Args:
+        condition: class id (label), vector (vector), or None where the model has no conditioning.
+        seed, stream: decide its draws: sample i uses the i-th of the stream's own numbers, whatever else is in the
+            batch.
+        priming: levels that it goes on from, newest last; None: silence. Fewer than the receptive field are preceded
+            by silence; of more only the last count.
+    """
+
+    condition: int | Sequence[float] | None
+    seed: int
+    stream: int
+    priming: NDArray[np.integer] | None = None
+
+
+def generate_levels(
+    model: WaveNet,
+    streams: Sequence[StreamRequest],
+    num_samples: int,
+    sampling: SamplingConfig = _PLAIN,
+    progress: Progress = silent,
+) -> NDArray[np.uint8]:
+    """Generate ``num_samples`` levels per stream.
+
+    The same call on the same machine gives the same levels. In another batch a stream meets the same draws, but its
+    matrix products may differ in their last bits, and with them now and then a level.
+
+    Args:
+        model: the network, on any device.
+        streams: at least one.
+        num_samples: T > 0.
+        sampling: for all streams.
+        progress: told (samples done, ``num_samples``) every 2,048 samples.
+
+    Returns:
+        (B, T) uint8.
+
+    Raises `UsageError` for a condition that the model does not know, `NumericsError` for weights that are not finite.
+    """
+    if not streams or num_samples < 1:
+        raise UsageError(f"generation needs at least one stream and one sample, got {len(streams)} and {num_samples}")
+    for name, weight in model.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise NumericsError(f"the weights {name!r} hold a value that is not a finite number; nothing is generated")
+    device = model.input_weight.device
+    with torch.inference_mode():
+        network = IncrementalNetwork(model, _conditions(model, streams).to(device), len(streams))
+        newest = _prime(network, model, streams)
+        levels = torch.empty(num_samples, len(streams), 1, dtype=torch.int64, device=device)
+        sampler: Sampler | None = None
+        for start in range(0, num_samples, _BLOCK_SAMPLES):
+            block = levels[start : start + _BLOCK_SAMPLES]
+            uniforms = torch.from_numpy(_draws(streams, start, len(block))).to(device)
+            for drawn, row in zip(block.unbind(0), uniforms.unbind(0), strict=True):
+                logits = network.step(newest)
+                sampler = sampler or Sampler(sampling, logits)
+                sampler.draw(logits, row, drawn)
+                newest = drawn[:, 0]
+            progress(start + len(block), num_samples)
+        generated: NDArray[np.uint8] = levels[:, :, 0].t().cpu().numpy().astype(np.uint8)
+        return generated
+
+
+def _conditions(model: WaveNet, streams: Sequence[StreamRequest]) -> Tensor:
+    """The streams' conditions as the network takes them."""
+    config = model.config
+    if config.conditioning is Conditioning.label:
+        for stream in streams:
+            if not isinstance(stream.condition, int | np.integer) or not 0 <= stream.condition < config.num_conditions:
+                raise UsageError(
+                    f"the condition must be a class id from 0 to {config.num_conditions - 1}, got {stream.condition!r}"
+                )
+        return torch.tensor([stream.condition for stream in streams])
+    if config.conditioning is Conditioning.vector:
+        vectors = np.asarray([stream.condition for stream in streams], np.float32)
+        if vectors.shape != (len(streams), config.num_conditions):
+            raise UsageError(f"each condition must be a vector of {config.num_conditions} numbers")
+        return torch.from_numpy(vectors)
+    if any(stream.condition is not None for stream in streams):
+        raise UsageError("this model has no conditioning: the condition of every stream must be None")
+    return torch.empty(len(streams), 0)
+
+
+def _prime(network: IncrementalNetwork, model: WaveNet, streams: Sequence[StreamRequest]) -> Tensor:
+    """Fill the queues of the streams that go on from levels; return every stream's newest level (B,)."""
+    config = model.config
+    device = model.input_weight.device
+    newest = torch.full((len(streams),), config.silence_level, device=device)
+    primed = {
+        index: left_padded(np.asarray(stream.priming), config.receptive_field, config.silence_level)
+        for index, stream in enumerate(streams)
+        if stream.priming is not None
+    }
+    if primed:
+        indices = torch.tensor(list(primed), device=device)
+        levels = torch.from_numpy(np.stack(list(primed.values()), axis=1)).to(device)
+        network.prime(levels[:-1], indices)
+        newest[indices] = levels[-1]
+    return newest
+
+
+def _draws(streams: Sequence[StreamRequest], start: int, num_samples: int) -> NDArray[np.float32]:
+    """Uniform numbers (num_samples, B, 1) of samples ``start``…; counter (sample index, stream), key of the seed."""
+    samples = np.arange(start, start + num_samples, dtype=np.uint64)
+    return np.stack([uniform(stream_key(s.seed, "generation"), low=samples, high=s.stream) for s in streams], 1)[
+        :, :, np.newaxis
+    ]

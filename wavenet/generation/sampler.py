@@ -1,0 +1,80 @@
+"""From logits to levels: temperature, the k likeliest, the nucleus, and the draw itself.
+
+Shapes: ``B`` streams, ``Q`` levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wavenet.errors import UsageError
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How a level is drawn from its distribution.
+
+    Args:
+        temperature: logits are divided by it; > 0. Below 1 likely levels become likelier.
+        top_k: draw among the k likeliest levels (and those as likely as the k-th); 0: among all.
+        top_p: draw among the fewest likeliest levels that hold this share of probability; 1: among all.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise UsageError(f"generate.temperature must be a number above 0, got {self.temperature}")
+        if self.top_k < 0:
+            raise UsageError(f"generate.top_k must be at least 1, or 0 for all levels, got {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise UsageError(f"generate.top_p must be above 0 and at most 1, got {self.top_p}")
+
+
+class Sampler:
+    """Draws levels of ``B`` streams; holds its buffers, so that a draw allocates nothing."""
+
+    def __init__(self, config: SamplingConfig, like: Tensor) -> None:
+        """``like``: logits (B, Q), for their shape and device."""
+        self._config = config
+        self._probabilities = torch.empty_like(like)
+        self._cumulative = torch.empty_like(like)
+        self._total = self._cumulative[:, -1:]
+        self._thresholds = torch.empty_like(self._total)
+
+    def draw(self, logits: Tensor, uniforms: Tensor, out: Tensor) -> None:
+        """Draw one level per stream by inverting the cumulative distribution.
+
+        Args:
+            logits: (B, Q) float32; overwritten where the temperature is not 1.
+            uniforms: (B, 1) float32 in [0, 1), multiples of 2^-24.
+            out: (B, 1) int64, receives the levels.
+
+        Cumulative float32 probabilities end at 1 ± 5e-7, so the draw is compared with u × total. With u at most
+        1 − 2^-24 the product never rounds up to the total: no level beyond the last likely one can come out.
+        """
+        if self._config.temperature != 1:
+            logits.div_(self._config.temperature)
+        torch.softmax(logits, dim=1, out=self._probabilities)
+        self._keep_likeliest()
+        torch.cumsum(self._probabilities, dim=1, out=self._cumulative)
+        torch.mul(uniforms, self._total, out=self._thresholds)
+        torch.searchsorted(self._cumulative, self._thresholds, right=True, out=out)
+
+    def _keep_likeliest(self) -> None:
+        """Set the probabilities that top_k and top_p leave out to 0."""
+        probabilities, num_levels = self._probabilities, self._probabilities.shape[1]
+        if 0 < self._config.top_k < num_levels:
+            kth = probabilities.topk(self._config.top_k, dim=1).values[:, -1:]
+            probabilities.masked_fill_(probabilities < kth, 0)
+        if self._config.top_p < 1:
+            ordered = probabilities.sort(dim=1, descending=True).values
+            before = ordered.cumsum(1) - ordered
+            wanted = self._config.top_p * ordered.sum(1, keepdim=True)
+            least = ordered.masked_fill(before >= wanted, float("inf")).amin(1, keepdim=True)
+            probabilities.masked_fill_(probabilities < least, 0)
