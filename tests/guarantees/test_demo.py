@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 from urllib.request import url2pathname
 
@@ -57,3 +58,19 @@ def test_its_report_plays_the_audio_it_shows(demo: Any) -> None:
     named = set(re.findall(r'src="([^"]+\.mp3)"', page))
     assert len(named) >= 10
     assert all((demo.run.report / name).is_file() for name in named)
+
+
+def _shape(line: str) -> str:
+    """A line without its numbers."""
+    return re.sub(r"[\d.,:+-]*\d[\d.,:+TZ-]*", "#", line).strip()
+
+
+def test_its_output_is_what_the_readme_shows(demo: Any) -> None:
+    """The README's lines come in this order with other numbers; an ellipsis stands for lines left out."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    block = readme.split("$ make demo\n")[1].split("```")[0]
+    shown = [_shape(line) for line in block.splitlines() if line.strip() not in ("", "…")]
+    assert len(shown) > 10
+    printed = iter([_shape(line) for line in demo.output.splitlines()])
+    missing = [line for line in shown if line not in printed]
+    assert missing == []
