@@ -1,0 +1,1 @@
+"""Checkpoints in other formats, and one door that opens them all."""
