@@ -65,7 +65,7 @@ class ClassOfMusic:
 
 
 def genres_in(texts: Iterable[str], table: GenreTable) -> list[str]:
-    """Genres of a recording's tags ``texts``, first tag first; a text that the table does not know is a genre itself."""
+    """Genres of a recording's tags ``texts``, first tag first; an unknown text is a genre itself."""
     found = [table.genre_of(text) or " ".join(words_of(text)) for text in texts]
     return list(dict.fromkeys(genre for genre in found if genre and genre != NO_GENRE))
 

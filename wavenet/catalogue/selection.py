@@ -1,4 +1,4 @@
-"""Decide for every recording of a catalogue whether it is taken, as what class, and on which side of the split."""
+"""Decide for every recording of a catalogue whether it is taken, and as what class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from wavenet.audio.clips import ClipsConfig
 from wavenet.catalogue.genre_table import GenreTable, words_of
 from wavenet.catalogue.genres import ClassOfMusic, GenresConfig, genres_in, make_classes, most_material
 from wavenet.catalogue.recording import Recording
-from wavenet.catalogue.split import SplitConfig, held_out
 from wavenet.catalogue.tags import FIRST_YEAR, LAST_YEAR, year_of
 
 NO_GENRE_TAG: Final = "no genre tag"
@@ -35,7 +34,7 @@ class Selection:
         return [recording for recording in self.recordings if recording.is_taken]
 
 
-def select(recordings: Sequence[Recording], clips: ClipsConfig, genres: GenresConfig, split: SplitConfig) -> Selection:
+def select(recordings: Sequence[Recording], clips: ClipsConfig, genres: GenresConfig) -> Selection:
     """Decide each of ``recordings``.
 
     A genre without a recording makes no class, so that no model learns a condition of which nothing is known.
@@ -49,7 +48,7 @@ def select(recordings: Sequence[Recording], clips: ClipsConfig, genres: GenresCo
         anything = [_decide(recording, None, table, clips, genres) for recording in recordings]
         wanted = most_material(_seconds_by_genre(_without_duplicates(anything)), genres.most_material)
     decided = _without_duplicates([_decide(recording, wanted, table, clips, genres) for recording in recordings])
-    return _classify(decided, wanted, genres, split)
+    return _classify(decided, wanted, genres)
 
 
 def _decide(
@@ -103,19 +102,14 @@ def _seconds_by_genre(recordings: Iterable[Recording]) -> dict[str, float]:
     return seconds
 
 
-def _classify(
-    recordings: Sequence[Recording], wanted: Sequence[str], genres: GenresConfig, split: SplitConfig
-) -> Selection:
+def _classify(recordings: Sequence[Recording], wanted: Sequence[str], genres: GenresConfig) -> Selection:
     taken = [recording for recording in recordings if recording.is_taken]
     present = {recording.genre for recording in taken}
-    classes = make_classes(
-        [name for name in wanted if name in present], {recording.year for recording in taken}, genres.by_year
-    )
+    names = [name for name in wanted if name in present]
+    classes = make_classes(names, {recording.year for recording in taken}, genres.by_year)
     ids = {(music.genre, music.year): music.id for music in classes}
-    by_digest = {one.digest: ids[one.genre, one.year if genres.by_year else None] for one in taken}
-    validation = held_out(by_digest, split)
     classified = (
-        replace(one, class_id=by_digest[one.digest], is_validation=one.digest in validation) if one.is_taken else one
+        replace(one, class_id=ids[one.genre, one.year if genres.by_year else None]) if one.is_taken else one
         for one in recordings
     )
     return Selection(tuple(classified), classes, tuple(name for name in wanted if name not in present))
