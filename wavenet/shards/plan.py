@@ -23,8 +23,8 @@ from wavenet.errors import InputError
 from wavenet.progress import Progress, silent
 from wavenet.shards.layout import FORMAT, DataPaths
 
-SHARD_BYTES: Final = 256 << 20
-"""Samples in a shard: a worker holds them in memory, and a thousand shards open in half a second."""
+SHARD_BYTES: Final = 128 << 20
+"""Samples in a shard: a worker holds them in memory twice, and a thousand shards open in half a second."""
 
 FEWEST_SHARDS: Final = 8
 """Also a small library is spread over some shards, so that several workers have something to do."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -17,7 +18,7 @@ from wavenet.audio.clips import ClipsConfig, Cut, cut
 from wavenet.audio.files import decode
 from wavenet.audio.names import display, from_text
 from wavenet.catalogue.scan import digest_file
-from wavenet.durable import replacing, write_json
+from wavenet.durable import write_bytes, write_json
 from wavenet.errors import RecordingError
 from wavenet.progress import Progress, silent
 from wavenet.shards.layout import FORMAT, SAMPLE_DTYPE, ClipRow, DataPaths
@@ -123,7 +124,9 @@ def cut_recording(source: Path, recording: PlannedRecording, config: ClipsConfig
 def write_clips(path: Path, clips: list[tuple[ClipRow, NDArray[np.int16]]], sample_rate_hz: int) -> str:
     """Write the shard ``path`` in one step and return its digest."""
     digest = hashlib.sha256()
-    with replacing(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
+    # In memory first: on a full disk HDF5 drops what it cannot write, and only complains on descriptor 2.
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
         samples = file.create_dataset("samples", (sum(row.length for row, _ in clips),), SAMPLE_DTYPE)
         for row, piece in clips:
             samples[row.start : row.start + row.length] = piece
@@ -134,6 +137,7 @@ def write_clips(path: Path, clips: list[tuple[ClipRow, NDArray[np.int16]]], samp
             values = [getattr(row, column.name) for row, _ in clips]
             file.create_dataset(f"clips/{column.name}", (len(clips),), _COLUMN_TYPES[str(column.type)], values)
         file.attrs.update({"format": FORMAT, "sample_rate_hz": sample_rate_hz, "digest": digest.hexdigest()})
+    write_bytes(path, image.getvalue())
     return digest.hexdigest()
 
 
