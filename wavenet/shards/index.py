@@ -16,10 +16,12 @@ from wavenet.catalogue.recording import Recording, read_catalogue, write_catalog
 from wavenet.catalogue.split import held_out
 from wavenet.durable import write_json
 from wavenet.errors import InputError
-from wavenet.shards.layout import FORMAT, ClassFacts, ClipRow, DataPaths
+from wavenet.shards.layout import FORMAT, ClassFacts, Clip, ClipRow, DataPaths
 from wavenet.shards.plan import Plan, nothing_taken, read_plan
 from wavenet.shards.read import Dataset, open_shard
 from wavenet.shards.write import Fault, Sidecar, read_sidecar
+
+__all__ = ["ClassFacts", "Clip", "Dataset", "build_index", "is_prepared", "open_dataset", "read_facts"]
 
 
 def build_index(data: Path) -> dict[str, Any]:
