@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavenet.errors import NumericsError, UsageError
+from wavenet.generation.config import SamplingConfig
 from wavenet.generation.generate import StreamRequest, generate_levels
 from wavenet.generation.incremental import IncrementalNetwork, left_padded
-from wavenet.generation.sampler import SamplingConfig
 from wavenet.model.config import Conditioning, ModelConfig
 from wavenet.seeds import stream_key, uniform
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavenet.errors import UsageError
-from wavenet.generation.sampler import Sampler, SamplingConfig
+from wavenet.generation.config import SamplingConfig
+from wavenet.generation.sampler import Sampler
 
 LARGEST_DRAW = 1 - 2.0**-24
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavenet.errors import NumericsError, UsageError
+from wavenet.generation.config import SamplingConfig
 from wavenet.generation.incremental import IncrementalNetwork, left_padded
-from wavenet.generation.sampler import Sampler, SamplingConfig
+from wavenet.generation.sampler import Sampler
 from wavenet.model.config import Conditioning
 from wavenet.model.network import WaveNet
 from wavenet.progress import Progress, silent

@@ -5,35 +5,10 @@ Shapes: ``B`` streams, ``Q`` levels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from wavenet.errors import UsageError
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """How a level is drawn from its distribution.
-
-    Args:
-        temperature: logits are divided by it; > 0. Below 1 likely levels become likelier.
-        top_k: draw among the k likeliest levels (and those as likely as the k-th); 0: among all.
-        top_p: draw among the fewest likeliest levels that hold this share of probability; 1: among all.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.temperature < float("inf"):
-            raise UsageError(f"generate.temperature must be a number above 0, got {self.temperature}")
-        if self.top_k < 0:
-            raise UsageError(f"generate.top_k must be at least 1, or 0 for all levels, got {self.top_k}")
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"generate.top_p must be above 0 and at most 1, got {self.top_p}")
+from wavenet.generation.config import SamplingConfig
 
 
 class Sampler:

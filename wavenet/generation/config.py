@@ -1,0 +1,97 @@
+"""What is to be generated and how levels are drawn. Plain values; no torch at import."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+from wavenet.errors import UsageError
+from wavenet.settings import key
+
+
+class Weights(enum.Enum):
+    """Which of a checkpoint's weights make the audio."""
+
+    ema = "ema"
+    """Their running average; where a checkpoint keeps none, the raw ones."""
+    raw = "raw"
+
+
+class Priming(enum.Enum):
+    """What fills the receptive field before the first draw."""
+
+    silence = "silence"
+    continuation = "continuation"
+    """An excerpt of a held-out recording of the class."""
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How a level is drawn from its distribution.
+
+    Args:
+        temperature: logits are divided by it; > 0. Below 1 likely levels become likelier.
+        top_k: draw among the k likeliest levels (and those as likely as the k-th); 0: among all.
+        top_p: draw among the fewest likeliest levels that hold this share of probability; 1: among all.
+
+    Raises:
+        UsageError: a value outside its range.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise UsageError(f"generate.temperature must be a number above 0, got {self.temperature}")
+        if self.top_k < 0:
+            raise UsageError(f"generate.top_k must be at least 1, or 0 for all levels, got {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise UsageError(f"generate.top_p must be above 0 and at most 1, got {self.top_p}")
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """Which clips are generated: classes × checkpoints × primings × clips per pair.
+
+    Raises:
+        UsageError: a value outside its range, in one sentence that names key, rule and value.
+    """
+
+    seconds: float = key(30.0, "generated seconds per clip, without the excerpt of a continuation")
+    temperature: float = key(1.0, "logits are divided by it; below 1 likely levels become likelier")
+    top_k: int = key(0, "draw among the k likeliest levels only; 0: among all")
+    top_p: float = key(1.0, "draw among the fewest levels that hold this share of probability; 1: among all")
+    clips_per_pair: int = key(1, "clips of each priming per pair of class and checkpoint")
+    weights: Weights = key(Weights.ema, "averaged weights (raw ones where there are none), or raw ones")
+    primings: tuple[Priming, ...] = key(
+        (Priming.silence, Priming.continuation), "start from silence, from a held-out recording, or from each"
+    )
+    excerpt_seconds: float = key(1.0, "seconds of the recording that a continuation's file begins with")
+    checkpoints: tuple[int, ...] = key((), "steps of the checkpoints to use; empty: see every and evenly")
+    every: int = key(0, "use every n-th checkpoint, counted back from the newest; 0: see evenly")
+    evenly: int = key(4, "use so many checkpoints spread evenly over the steps, first and newest included")
+    classes: tuple[int, ...] = key((), "class ids; empty: all")
+
+    def __post_init__(self) -> None:
+        _ = self.sampling
+        if not 0 < self.seconds < math.inf:
+            raise UsageError(f"generate.seconds must be a number above 0, got {self.seconds}")
+        if not 0 < self.excerpt_seconds < math.inf:
+            raise UsageError(f"generate.excerpt_seconds must be a number above 0, got {self.excerpt_seconds}")
+        for name, least in (("clips_per_pair", 1), ("every", 0), ("evenly", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"generate.{name} must be at least {least}, got {getattr(self, name)}")
+        if not self.primings:
+            valid = ", ".join(priming.value for priming in Priming)
+            raise UsageError(f"generate.primings must name at least one of {valid}, got an empty list")
+        for name in ("primings", "checkpoints", "classes"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise UsageError(f"generate.{name} must name each value once, got {list(values)}")
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        return SamplingConfig(self.temperature, self.top_k, self.top_p)
