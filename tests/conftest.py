@@ -124,3 +124,49 @@ def small_configs():
         )
 
     return configs()
+
+
+def _make_recording(path, *, seconds=3.0, rate=8000, channels=1, genre="Rock", year="1994", seed=0):
+    """A tagged recording of noise of its own, in the format of its suffix; no tag where genre or year is empty."""
+    import numpy as np
+    import soundfile
+
+    draws = np.random.default_rng([seed, *os.fsencode(path.name)])
+    samples = draws.normal(0, 0.1, (round(seconds * rate), channels)).astype(np.float32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix in {".m4a", ".wma"}:
+        _encode_by_ffmpeg(path, samples, rate)
+    else:
+        soundfile.write(os.fsencode(path), samples, rate)
+    _tag(path, genre, year)
+    return samples
+
+
+def _encode_by_ffmpeg(path, samples, rate):
+    import imageio_ffmpeg
+
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-f", "f32le", "-ar", str(rate)]
+    command += ["-ac", str(samples.shape[1]), "-i", "-", os.fspath(path)]
+    subprocess.run(command, input=samples.tobytes(), check=True)
+
+
+def _tag(path, genre, year):
+    import mutagen
+    from mutagen.id3 import TCON, TDRC
+
+    file = mutagen.File(os.fspath(path))
+    if file.tags is None:
+        file.add_tags()
+    keys = {"MP4": ("\xa9gen", "\xa9day"), "ASF": ("WM/Genre", "WM/Year")}.get(type(file).__name__, ("genre", "date"))
+    for value, key, frame in ((genre, keys[0], TCON), (year, keys[1], TDRC)):
+        if value and hasattr(file.tags, "getall"):
+            file.tags.add(frame(encoding=3, text=value))
+        elif value:
+            file.tags[key] = [value] if isinstance(value, str) else value
+    file.save()
+
+
+@pytest.fixture(scope="session")
+def make_recording():
+    """``make_recording(path, seconds=, rate=, channels=, genre=, year=, seed=)``: writes one, returns its samples."""
+    return _make_recording
