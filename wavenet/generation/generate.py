@@ -76,7 +76,9 @@ def generate_levels(
             raise NumericsError(f"the weights {name!r} hold a value that is not a finite number; nothing is generated")
     device = model.input_weight.device
     with torch.inference_mode():
-        network = IncrementalNetwork(model, _conditions(model, streams).to(device), len(streams))
+        network = IncrementalNetwork(
+            model, condition_tensor(model, [stream.condition for stream in streams]).to(device), len(streams)
+        )
         newest = _prime(network, model, streams)
         levels = torch.empty(num_samples, len(streams), 1, dtype=torch.int64, device=device)
         sampler: Sampler | None = None
@@ -93,24 +95,28 @@ def generate_levels(
         return generated
 
 
-def _conditions(model: WaveNet, streams: Sequence[StreamRequest]) -> Tensor:
-    """The streams' conditions as the network takes them."""
+def condition_tensor(model: WaveNet, conditions: Sequence[int | Sequence[float] | None]) -> Tensor:
+    """The conditions of ``B`` streams as the network takes them: (B,) class ids, (B, C) vectors, or (B, 0).
+
+    Raises:
+        UsageError: one that the model does not know.
+    """
     config = model.config
     if config.conditioning is Conditioning.label:
-        for stream in streams:
-            if not isinstance(stream.condition, int | np.integer) or not 0 <= stream.condition < config.num_conditions:
+        for condition in conditions:
+            if not isinstance(condition, int | np.integer) or not 0 <= condition < config.num_conditions:
                 raise UsageError(
-                    f"the condition must be a class id from 0 to {config.num_conditions - 1}, got {stream.condition!r}"
+                    f"the condition must be a class id from 0 to {config.num_conditions - 1}, got {condition!r}"
                 )
-        return torch.tensor([stream.condition for stream in streams])
+        return torch.tensor(conditions)
     if config.conditioning is Conditioning.vector:
-        vectors = np.asarray([stream.condition for stream in streams], np.float32)
-        if vectors.shape != (len(streams), config.num_conditions):
+        vectors = [np.asarray(condition, np.float32) for condition in conditions]
+        if any(vector.shape != (config.num_conditions,) for vector in vectors):
             raise UsageError(f"each condition must be a vector of {config.num_conditions} numbers")
-        return torch.from_numpy(vectors)
-    if any(stream.condition is not None for stream in streams):
-        raise UsageError("this model has no conditioning: the condition of every stream must be None")
-    return torch.empty(len(streams), 0)
+        return torch.from_numpy(np.stack(vectors))
+    if any(condition is not None for condition in conditions):
+        raise UsageError("this model has no conditioning: every condition must be None")
+    return torch.empty(len(conditions), 0)
 
 
 def _prime(network: IncrementalNetwork, model: WaveNet, streams: Sequence[StreamRequest]) -> Tensor:
