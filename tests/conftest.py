@@ -134,7 +134,7 @@ def _make_recording(path, *, seconds=3.0, rate=8000, channels=1, genre="Rock", y
     draws = np.random.default_rng([seed, *os.fsencode(path.name)])
     samples = draws.normal(0, 0.1, (round(seconds * rate), channels)).astype(np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix in {".m4a", ".wma"}:
+    if path.suffix in {".m4a", ".wma", ".opus"}:
         _encode_by_ffmpeg(path, samples, rate)
     else:
         soundfile.write(os.fsencode(path), samples, rate)
