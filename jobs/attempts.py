@@ -1,4 +1,4 @@
-"""The beginning and the end of each attempt's history, without the many steps between: `status` reads 50 runs at once."""
+"""The beginning and the end of each attempt's history, without the many steps between, so that `status` is quick."""
 
 from __future__ import annotations
 

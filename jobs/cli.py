@@ -32,9 +32,9 @@ class Verb:
         """The dataclass of its keys."""
         return _imported(self.keys)  # type: ignore[no-any-return]  # the table names a class
 
-    def run(self, keys: Any, arguments: Sequence[str]) -> None:
-        """Do it; ``arguments`` are the words typed."""
-        _imported(self.program)(keys, arguments)
+    def run(self, keys: Any) -> None:
+        """Do it."""
+        _imported(self.program)(keys)
 
 
 def _imported(place: str) -> Any:
@@ -95,7 +95,7 @@ def _dispatch(words: list[str]) -> None:
 
         print(of_verb(verb.name, verb.summary, verb.schema()))
         return
-    verb.run(_keys(verb, words[1:]), words[1:])
+    verb.run(_keys(verb, words[1:]))
 
 
 def _find(name: str) -> Verb:

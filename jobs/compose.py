@@ -20,7 +20,6 @@ from jobs.overrides import Override, read_overrides, unquote
 from jobs.structure import Key, freeze, keys_of, node_of
 from wavenet.errors import UsageError
 from wavenet.model.config import Conditioning
-from wavenet.run_paths import RunPaths
 
 T = TypeVar("T")
 
@@ -59,7 +58,10 @@ def compose_keys(verb: str, schema: type[T], arguments: Sequence[str], frozen: M
     _register(verb, _primary(schema, keys, frozen, defaults), profiles)
     node = _compose(verb, typed)
     _require_given(verb, keys, node)
-    return freeze(schema, _with_derived(_resolved(node)))
+    values = _with_derived(_resolved(node))
+    if "preset" in keys:
+        values["preset"] = typed["model"].text if "model" in typed else frozen.get("preset", DEFAULT_PRESET)
+    return freeze(schema, values)
 
 
 def compose_for_run(verb: str, schema: type[T], arguments: Sequence[str]) -> T:
@@ -73,11 +75,6 @@ def compose_for_run(verb: str, schema: type[T], arguments: Sequence[str]) -> T:
     run, root = _typed_text("run", arguments), _typed_text("root", arguments) or DEFAULT_ROOT
     frozen = read_config(run_paths(run, root)) if run and "run" in names else None
     return compose_keys(verb, schema, arguments, frozen)
-
-
-def preset_name(arguments: Sequence[str], run: RunPaths) -> str:
-    """The preset in use, for the record in the run's folder."""
-    return _typed_text("model", arguments) or (read_config(run) or {}).get("preset", DEFAULT_PRESET)
 
 
 def _typed_text(name: str, arguments: Sequence[str]) -> str:

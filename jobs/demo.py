@@ -57,7 +57,7 @@ class Interrupter:
                 job.send(number)
 
 
-def demo(keys: DemoKeys, arguments: Sequence[str]) -> None:
+def demo(keys: DemoKeys) -> None:
     """Run everything in ``folder``; what is done already is not done again."""
     display = Display()
     folder = absolute(keys.folder)
@@ -71,7 +71,7 @@ def demo(keys: DemoKeys, arguments: Sequence[str]) -> None:
         typed = [*words, *settings[verb]]
         display.line(f"\n$ wavenet {verb} {shlex.join(typed)}")
         started = time.monotonic()
-        program(compose_for_run(verb, schema, typed), typed, *more)
+        program(compose_for_run(verb, schema, typed), *more)
         times[verb] = time.monotonic() - started
 
     times["music"] = _make_music(folder / "music", keys.seed, display)

@@ -7,19 +7,23 @@ import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from jobs.processes import started_tick
 from wavenet.checkpoint.ledger import Owner
 from wavenet.world import World
 
+_SLURM_CONFIGURATIONS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")
+
 
 def default_cluster() -> str:
-    """The profile used when none is named: Slurm where it is installed."""
-    return "slurm" if has_slurm() else "local"
+    """The profile used when none is named: Slurm where its commands know a cluster, for packages may be there alone."""
+    is_configured = "SLURM_CONF" in os.environ or any(Path(path).exists() for path in _SLURM_CONFIGURATIONS)
+    return "slurm" if has_slurm() and is_configured else "local"
 
 
 def has_slurm() -> bool:
-    """Whether jobs can be submitted to a Slurm from here."""
+    """Whether the command that submits jobs is installed."""
     return shutil.which("sbatch") is not None
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import MISSING
-from wavenet.generation.config import GenerationConfig
-from wavenet.generation.plan import ClipRequest, is_done, make_plan
 
 from jobs import tasks
 from jobs.arrays import ArrayTask, run_array
@@ -18,6 +16,8 @@ from jobs.folders import DEFAULT_ROOT, absolute, run_paths
 from jobs.local import fresh_folder
 from jobs.submission import Submission, max_parallel, print_plan, require_slurm, submit
 from jobs.terminal import Display
+from wavenet.generation.config import GenerationConfig
+from wavenet.generation.plan import ClipRequest, is_done, make_plan
 from wavenet.run_paths import RunPaths
 from wavenet.settings import key
 
@@ -35,7 +35,7 @@ class GenerateKeys:
     dry_run: bool = key(False, "print what would be started and start nothing")
 
 
-def generate(keys: GenerateKeys, arguments: Sequence[str]) -> None:
+def generate(keys: GenerateKeys) -> None:
     """Generate every chosen pair of genre and checkpoint that is not there yet."""
     run = run_paths(keys.run, keys.root)
     data = absolute(keys.data)
@@ -51,7 +51,7 @@ def generate(keys: GenerateKeys, arguments: Sequence[str]) -> None:
     if keys.cluster.executor is Executor.slurm:
         require_slurm()
         calls = [(task.function, *task.arguments) for task in work]
-        submit(submission, keys.cluster, fresh_folder(run.jobs, "generate"), tasks.work, calls)
+        submit(submission, fresh_folder(run.jobs, "generate"), tasks.work, calls)
         return
     run_array("generate", work, run.jobs, keys.cluster, display)
     display.line(_total(run, planned))

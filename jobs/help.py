@@ -79,7 +79,7 @@ def _meaning(key: Key) -> str:
     if key.name == "model":
         return f"preset of model and training: {', '.join(list_presets())}"
     if key.name == "cluster":
-        return f"profile: {', '.join(list_profiles())}, or the path of one; slurm where it is installed"
+        return f"profile: {', '.join(list_profiles())}, or the path of one; slurm where there is one"
     kind = f" ({key.values})" if isinstance(key.default, enum.Enum) else ""
     return f"{key.meaning}{kind}{' (required)' if key.is_required else ''}"
 

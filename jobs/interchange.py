@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from omegaconf import MISSING
@@ -37,7 +36,7 @@ class ExportKeys:
     root: str = key(DEFAULT_ROOT, "folder of the runs that are given by name")
 
 
-def import_(keys: ImportKeys, arguments: Sequence[str]) -> None:
+def import_(keys: ImportKeys) -> None:
     """Bring a foreign checkpoint into a run, as a committed one of its own."""
     from wavenet.interchange.load import import_checkpoint
 
@@ -48,7 +47,7 @@ def import_(keys: ImportKeys, arguments: Sequence[str]) -> None:
     print(f"imported step {committed.step}: {shown(committed.path)}")
 
 
-def export(keys: ExportKeys, arguments: Sequence[str]) -> None:
+def export(keys: ExportKeys) -> None:
     """Write a checkpoint's weights and configuration for other programs."""
     from wavenet.interchange.export import export_checkpoint
 

@@ -18,7 +18,7 @@ from jobs.structure import Key, keys_of, node_of
 from wavenet.errors import UsageError, did_you_mean
 
 FLAGS = {"--json": "json=true", "--dry-run": "dry_run=true"}
-DERIVED = {"model.num_conditions": "the number of classes in the data"}
+DERIVED = {"model.num_conditions": "the number of classes in the data", "preset": "what model= says"}
 _LIST_AT_MOST = 14  # names in a sentence; more are better read in the help
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from omegaconf import MISSING
@@ -22,7 +21,7 @@ class ReportKeys:
     report: ReportConfig
 
 
-def report(keys: ReportKeys, arguments: Sequence[str]) -> None:
+def report(keys: ReportKeys) -> None:
     """Write the run's report as far as the run is."""
     from wavenet.report.page import write_report
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from omegaconf import MISSING
 from wavenet.generation.config import GenerationConfig
 
 from jobs.cluster import ClusterConfig
+from jobs.compose import DEFAULT_PRESET
 from jobs.folders import DEFAULT_ROOT
 from jobs.generate import GenerateKeys, generate
 from jobs.prepare import PrepareKeys, prepare
@@ -47,14 +47,15 @@ class RunKeys:
     accept: tuple[str, ...] = key((), "keys in which a run may go on with another value than it began with")
     takeover: bool = key(False, "go on although the last attempt, on another machine, wrote no end")
     dry_run: bool = key(False, "print what would be started and start nothing")
+    preset: str = key(DEFAULT_PRESET, "the preset in use, for the record in the run's folder")
 
 
-def run(keys: RunKeys, arguments: Sequence[str], watch: Watch = nobody) -> None:
+def run(keys: RunKeys, watch: Watch = nobody) -> None:
     """Prepare, train, generate, report."""
-    prepare(part(PrepareKeys, keys), arguments)
-    train(part(TrainKeys, keys), arguments, watch)
-    generate(part(GenerateKeys, keys), arguments)
-    report(part(ReportKeys, keys), arguments)
+    prepare(part(PrepareKeys, keys))
+    train(part(TrainKeys, keys), watch)
+    generate(part(GenerateKeys, keys))
+    report(part(ReportKeys, keys))
 
 
 def part(schema: type[T], keys: RunKeys) -> T:

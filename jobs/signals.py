@@ -1,4 +1,4 @@
-"""From signals to a wish to stop: a handler sets a flag and does nothing else, since it may be entered at any instant."""
+"""From signals to a wish to stop. A handler sets a flag and nothing else, since it may be entered at any instant."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CAUSES = {
 def install(stop: StopRequest) -> None:
     """Let signals ask for a stop. To be called inside the task: submitit's own handler ignores SIGTERM."""
 
-    def handler(number: int, frame: FrameType | None) -> None:
+    def handler(number: int, _frame: FrameType | None) -> None:
         stop.request(CAUSES[signal.Signals(number)])
 
     for number in CAUSES:
@@ -41,7 +41,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.count = 0
 
-    def _add(self, number: int, frame: FrameType | None) -> None:
+    def _add(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,12 @@ class RunStatus:
     problem: str | None = None
 
 
-def status(keys: StatusKeys, arguments: Sequence[str]) -> None:
+def status(keys: StatusKeys) -> None:
     """Print where one run, or every run, stands."""
     runs = [run_paths(keys.run, keys.root)] if keys.run else list_runs(absolute(keys.root))
     if keys.run and not runs[0].root.is_dir():
-        raise InputError(
-            f"there is no run at {shown(runs[0].root)!r}; `wavenet status` lists the runs below {keys.root}"
-        )
+        at = shown(runs[0].root)
+        raise InputError(f"there is no run at {at!r}; `wavenet status` lists the runs below {keys.root}")
     states = [look_at(run) for run in runs]
     if keys.json:
         print(json.dumps([asdict(state) for state in states], indent=1, ensure_ascii=True))
@@ -126,10 +126,9 @@ def _stage(run: RunPaths, saved: int, num_steps: int, *, alive: bool | None, las
 
 def _restarts(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
     """One entry for each attempt after the first: why the one before it ended, and whether it moved."""
-    pairs = zip(attempts, attempts[1:], strict=False)
     return [
         {"step": now.resumed_step, "cause": before.cause or "crash", "moved": now.host != before.host, "host": now.host}
-        for before, now in pairs
+        for before, now in pairwise(attempts)
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from jobs.cluster import ClusterConfig, Executor, parameters
 from jobs.environment import has_slurm, num_cores
 from jobs.folders import shown
-from wavenet.errors import UsageError
+from wavenet.errors import StageFailedError, UsageError
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,6 @@ def print_plan(submissions: Sequence[Submission]) -> None:
 
 def submit(
     submission: Submission,
-    cluster: ClusterConfig,
     folder: Path,
     function: Callable[..., Any],
     arguments: Sequence[tuple[Any, ...]],
@@ -63,17 +62,22 @@ def submit(
 
     Raises:
         UsageError: this machine has no Slurm.
+        StageFailedError: Slurm refused, with its own words.
     """
     require_slurm()
     from submitit import SlurmExecutor
+    from submitit.core.utils import FailedJobError
 
     executor = SlurmExecutor(folder)
     executor.update_parameters(**submission.parameters)
-    jobs = executor.map_array(function, *zip(*arguments, strict=True))
+    try:
+        jobs = executor.map_array(function, *zip(*arguments, strict=True))
+    except FailedJobError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise StageFailedError(f"Slurm did not take {submission.name}: {reason}") from error
     ids = [str(job.job_id) for job in jobs]
-    print(
-        f"submitted {submission.name} as {ids[0]}{f' ... {ids[-1]}' if len(ids) > 1 else ''}; logs in {shown(folder)}"
-    )
+    more = f" ... {ids[-1]}" if len(ids) > 1 else ""
+    print(f"submitted {submission.name} as {ids[0]}{more}; logs in {shown(folder)}")
     return ids
 
 

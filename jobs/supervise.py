@@ -33,7 +33,7 @@ def nobody(line: str, job: LocalJob) -> None:
 
 
 def carry_through(
-    run: RunPaths, start: Start, cluster: ClusterConfig, num_steps: int, display: Display, watch: Watch = nobody
+    run: RunPaths, start: Start, cluster: ClusterConfig, *, num_steps: int, display: Display, watch: Watch = nobody
 ) -> Outcome:
     """Start attempts until the run is finished.
 
@@ -49,7 +49,7 @@ def carry_through(
     with counted_interrupts() as interrupts:
         while True:
             job = start(restart_count)
-            result = _follow(job, cluster, num_steps, display, watch, interrupts)
+            result = _follow(job, cluster, interrupts, num_steps=num_steps, display=display, watch=watch)
             job.tidy()
             if isinstance(result, Done) and result.value.is_finished:
                 return result.value  # type: ignore[no-any-return]  # a training task's value
@@ -74,7 +74,13 @@ def carry_through(
 
 
 def _follow(
-    job: LocalJob, cluster: ClusterConfig, num_steps: int, display: Display, watch: Watch, interrupts: Interrupts
+    job: LocalJob,
+    cluster: ClusterConfig,
+    interrupts: Interrupts,
+    *,
+    num_steps: int,
+    display: Display,
+    watch: Watch,
 ) -> Result:
     follower = Follower(job.log)
     asked: float | None = None

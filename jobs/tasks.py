@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ from typing import Any
 from jobs import signals
 from jobs.environment import host_name, owner, placement
 from jobs.results import Done, Failed, caught
+from wavenet.generation.plan import ClipRequest
 from wavenet.model.config import ModelConfig
 from wavenet.progress import Progress
 from wavenet.run_paths import RunPaths
 from wavenet.training.config import TrainingConfig
 from wavenet.training.job import Outcome, TrainingJob
 from wavenet.training.stopping import StopRequest
+from wavenet.world import World
 
 PROGRESS_MARK = "progress"
 _PROGRESS_EVERY_SECONDS = 0.5
@@ -67,6 +69,24 @@ def work(function: Callable[..., Any], *arguments: Any) -> Done | Failed:
     """One array task: ``function(*arguments, progress)``."""
     signals.end_at_once()
     return caught(lambda: function(*arguments, printed_progress()))
+
+
+def write_share(data: Path, world: World, progress: Progress) -> None:
+    """The shards of one worker, for `work`."""
+    from wavenet.shards.write import write_share as write
+
+    write(data, world, progress)
+
+
+def generate(
+    run: RunPaths, requests: Sequence[ClipRequest], data: Path, threads: int, progress: Progress
+) -> list[Path]:
+    """The missing clips of one checkpoint, for `work`."""
+    from wavenet.generation.clips import make_clips
+    from wavenet.training.determinism import settle
+
+    settle(threads)
+    return make_clips(run, requests, data, progress)
 
 
 def announce(line: str) -> None:

@@ -81,6 +81,11 @@ def fraction(done: int, total: int) -> str:
     return f"{done}/{total} ({100 * done // total if total else 100} %)"
 
 
+def plural(count: int, noun: str) -> str:
+    """``1 clip``, ``2 clips``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """``1:02:03`` or ``2:03``."""
     minutes, rest = divmod(round(seconds), 60)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from omegaconf import MISSING
-from wavenet.shards.index import Dataset, open_dataset
 
 from jobs import tasks
 from jobs.cluster import ClusterConfig, Executor
-from jobs.compose import preset_name
+from jobs.compose import DEFAULT_PRESET
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
 from jobs.frozen import RunConfig, settle
 from jobs.local import LocalJob, fresh_folder, start
@@ -24,6 +22,7 @@ from wavenet.errors import UsageError
 from wavenet.model.config import Conditioning, ModelConfig
 from wavenet.run_paths import RunPaths
 from wavenet.settings import key
+from wavenet.shards.index import Dataset, open_dataset
 from wavenet.training.config import TrainingConfig
 
 
@@ -41,9 +40,10 @@ class TrainKeys:
     accept: tuple[str, ...] = key((), "keys in which a run may go on with another value than it began with")
     takeover: bool = key(False, "go on although the last attempt, on another machine, wrote no end")
     dry_run: bool = key(False, "print what would be started and start nothing")
+    preset: str = key(DEFAULT_PRESET, "the preset in use, for the record in the run's folder")
 
 
-def train(keys: TrainKeys, arguments: Sequence[str], watch: Watch = nobody) -> None:
+def train(keys: TrainKeys, watch: Watch = nobody) -> None:
     """Train the run to its end, or submit the job that does."""
     run = run_paths(keys.run, keys.root)
     dataset = open_dataset(absolute(keys.data))
@@ -55,7 +55,7 @@ def train(keys: TrainKeys, arguments: Sequence[str], watch: Watch = nobody) -> N
         require_slurm()
     require_free(run, takeover=keys.takeover)
     with launching(run):
-        accept = _freeze(run, keys, model, dataset, arguments)
+        accept = _freeze(run, keys, model, dataset)
         display = Display()
         if _is_finished(run, keys.training):
             display.line(
@@ -64,7 +64,7 @@ def train(keys: TrainKeys, arguments: Sequence[str], watch: Watch = nobody) -> N
             return
         order = _order(run, keys, model, accept)
         if keys.cluster.executor is Executor.slurm:
-            submit(_submission(run, keys), keys.cluster, fresh_folder(run.jobs, "train"), tasks.train, [(order,)])
+            submit(_submission(run, keys), fresh_folder(run.jobs, "train"), tasks.train, [(order,)])
             return
         _train_here(run, keys, order, display, watch)
 
@@ -75,7 +75,7 @@ def _train_here(run: RunPaths, keys: TrainKeys, order: tasks.TrainOrder, display
         this = replace(order, restart_count=restart_count, rendezvous=folder / "rendezvous.json")
         return start(folder, keys.cluster, keys.training.processes, tasks.train, this)
 
-    outcome = carry_through(run, attempt, keys.cluster, keys.training.num_steps, display, watch)
+    outcome = carry_through(run, attempt, keys.cluster, num_steps=keys.training.num_steps, display=display, watch=watch)
     display.line(f"finished at step {outcome.step}; checkpoints are in {shown(run.checkpoints)}")
 
 
@@ -92,11 +92,9 @@ def fitting(model: ModelConfig, dataset: Dataset) -> ModelConfig:
     return replace(model, num_conditions=len(dataset.classes))
 
 
-def _freeze(
-    run: RunPaths, keys: TrainKeys, model: ModelConfig, dataset: Dataset, arguments: Sequence[str]
-) -> tuple[str, ...]:
+def _freeze(run: RunPaths, keys: TrainKeys, model: ModelConfig, dataset: Dataset) -> tuple[str, ...]:
     config = RunConfig(
-        preset=preset_name(arguments, run),
+        preset=keys.preset,
         seed=keys.seed,
         data=str(absolute(keys.data)),
         data_digest=dataset.digest,
