@@ -121,14 +121,14 @@ def _primary(schema: type, keys: Mapping[str, Key], frozen: Mapping[str, Any], d
 
 def _register(verb: str, primary: DictConfig, profiles: Mapping[str, dict[str, Any]]) -> None:
     store = ConfigStore.instance()
-    store.store(name=verb, node=primary)
+    store.store(name=f"{verb}_keys", node=primary)
     for name, profile in profiles.items():
         store.store(group="cluster", name=name, node=profile)
 
 
 def _compose(verb: str, typed: Mapping[str, Override]) -> DictConfig:
     with initialize_config_module("jobs.configs", version_base="1.3"):
-        return compose(verb, [override.hydra for override in typed.values()])
+        return compose(f"{verb}_keys", [override.hydra for override in typed.values()])
 
 
 def _require_given(verb: str, keys: Mapping[str, Key], node: DictConfig) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from jobs.environment import num_cores
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths
 from jobs.local import fresh_folder
 from jobs.submission import Submission, max_parallel, print_plan, require_slurm, submit
-from jobs.terminal import Display
+from jobs.terminal import Display, duration, plural
 from wavenet.generation.config import GenerationConfig
-from wavenet.generation.plan import ClipRequest, is_done, make_plan
+from wavenet.generation.plan import is_done, make_plan
+from wavenet.generation.requests import ClipRequest
 from wavenet.run_paths import RunPaths
 from wavenet.settings import key
 
@@ -39,12 +41,13 @@ def generate(keys: GenerateKeys) -> None:
     """Generate every chosen pair of genre and checkpoint that is not there yet."""
     run = run_paths(keys.run, keys.root)
     data = absolute(keys.data)
-    planned = make_plan(run, keys.generate, keys.seed, data)
+    display = Display()
+    planned = make_plan(run, keys.generate, keys.seed, data if data.is_dir() else None, display.line)
     missing = [request for request in planned if not is_done(run, request)]
     work = _by_checkpoint(run, missing, data, keys.cluster)
     submission = Submission.of(keys.cluster, f"wavenet-generate-{run.name}", num_jobs=len(work))
-    display = Display()
-    display.line(f"generate: {len(planned)} clips planned, {len(planned) - len(missing)} there already")
+    there = f", {len(planned) - len(missing)} of them there already" if len(missing) < len(planned) else ""
+    display.line(f"generate: {plural(len(planned), 'clip')} of {plural(len(_steps(planned)), 'checkpoint')}{there}")
     if keys.dry_run:
         print_plan([submission])
         return
@@ -54,7 +57,8 @@ def generate(keys: GenerateKeys) -> None:
         submit(submission, fresh_folder(run.jobs, "generate"), tasks.work, calls)
         return
     run_array("generate", work, run.jobs, keys.cluster, display)
-    display.line(_total(run, planned))
+    for line in _in_words(run, planned):
+        display.line(line)
 
 
 def _by_checkpoint(
@@ -69,3 +73,17 @@ def _by_checkpoint(
         ArrayTask(f"step {step}", tasks.generate, (run, tuple(group), data, threads))
         for step, group in sorted(by_step.items())
     ]
+
+
+def _steps(requests: Sequence[ClipRequest]) -> set[int]:
+    return {request.step for request in requests}
+
+
+def _in_words(run: RunPaths, requests: Sequence[ClipRequest]) -> Iterator[str]:
+    """How long the clips took, as their files say, so that a clip of an earlier start counts as well."""
+    made = [json.loads(request.files(run).json.read_text("utf-8")) for request in requests]
+    taken = [sum(facts["seconds_taken"].values()) for facts in made]
+    seconds = sum(facts["generated_seconds"] for facts in made)
+    mean = sum(taken) / len(taken)
+    yield f"{duration(seconds)} of audio took {duration(sum(taken))} in all, {mean:.2f} seconds a clip on average"
+    yield f"audio: {shown(run.generated)}"

@@ -11,7 +11,7 @@ from typing import Any
 from jobs import signals
 from jobs.environment import host_name, owner, placement
 from jobs.results import Done, Failed, caught
-from wavenet.generation.plan import ClipRequest
+from wavenet.generation.requests import ClipRequest
 from wavenet.model.config import ModelConfig
 from wavenet.progress import Progress
 from wavenet.run_paths import RunPaths
