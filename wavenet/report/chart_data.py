@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import asdict
 from typing import Any
 
@@ -20,7 +21,6 @@ def chart_data(material: Material) -> dict[str, Any]:
     steps = material.history.steps
     numbers = [row.step for row in steps]
     seconds = condense(numbers, [row.seconds for row in steps])
-    pairs = pair_seconds(material.clips)
     return {
         "format": 1,
         "run": material.name,
@@ -28,12 +28,30 @@ def chart_data(material: Material) -> dict[str, Any]:
         "seconds": {**asdict(seconds), "axis_top": axis_top(seconds)},
         "validation": _validation(material),
         "restarts": [asdict(mark) for mark in restarts(material.history.attempts)],
-        "classes": [asdict(row) for row in material.classes],
-        "generation": {
-            "class_id": [class_id for class_id, _ in pairs],
-            "step": [step for _, step in pairs],
-            "seconds": [round(value, 3) for value in pairs.values()],
-        },
+        "classes": [
+            {
+                "name": row.name,
+                "num_recordings": row.num_recordings,
+                "train_hours": row.train_hours,
+                "validation_hours": row.validation_hours,
+            }
+            for row in material.classes
+        ],
+        "generation": _generation(material),
+    }
+
+
+def _generation(material: Material) -> dict[str, list[Any]]:
+    """Seconds of computing per pair, at each checkpoint: the shortest, the mean and the longest."""
+    by_step: defaultdict[int, list[float]] = defaultdict(list)
+    for (_, step), seconds in pair_seconds(material.clips).items():
+        by_step[step].append(seconds)
+    steps = sorted(by_step)
+    return {
+        "step": steps,
+        "shortest": [round(min(by_step[step]), 3) for step in steps],
+        "mean": [round(sum(by_step[step]) / len(by_step[step]), 3) for step in steps],
+        "longest": [round(max(by_step[step]), 3) for step in steps],
     }
 
 

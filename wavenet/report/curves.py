@@ -90,7 +90,7 @@ def lowess(x: Numbers, y: Numbers, weight: Numbers) -> tuple[Numbers, Numbers]:
         residual = np.abs(y - np.interp(x, grid, _local_lines(x, y, trust, grid, width)))
         scale = 6 * np.median(residual)
         if scale > 0:
-            trust = weight * np.clip(1 - (residual / scale) ** 2, 1e-6, None) ** 2
+            trust = weight * np.clip(1 - np.minimum(residual / scale, 1) ** 2, 1e-6, None) ** 2
     return grid, _local_lines(x, y, trust, grid, width)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,8 @@ OTHER_MARK = ("D", "#2f6f4f")
 LINES = (("#0072b2", "o"), ("#d55e00", "s"), ("#00805c", "^"), ("#b5568c", "D"),
          ("#857600", "v"), ("#3c8fc4", "P"), ("#7a5195", "X"), ("#666666", "*"))  # fmt: skip
 MOST_LINES = len(LINES)
-MOST_BARS = 30
+MOST_BARS = 20
+MOST_MARKERS = 14
 
 DARK = {
     INK: "#d9d6cf", FAINT: "#3a3f47", PAPER: "#16181c", RAW: "#5f8ea6", ACCENT: "#9fd0e8",
@@ -46,7 +48,7 @@ DARK = {
 
 def loss_figure(data: Data, *, is_narrow: bool) -> Figure | None:
     """Training loss against step with its trend and every restart; None before the first step."""
-    return _curve_figure(data, "loss", "loss (nats per sample)", is_narrow=is_narrow)
+    return _curve_figure(data, "loss", "loss (nats)", is_narrow=is_narrow)
 
 
 def seconds_figure(data: Data, *, is_narrow: bool) -> Figure | None:
@@ -62,15 +64,16 @@ def validation_figure(data: Data, *, is_narrow: bool) -> Figure | None:
     validation = data["validation"]
     if not validation["step"]:
         return None
-    figure, axes = _axes(is_narrow, "loss (nats per sample)", "step")
+    figure, axes = _axes(is_narrow, "loss (nats)", "step")
     trend = data["loss"]
     if trend["trend"]:
         axes.plot(trend["trend_step"], trend["trend"], color=RAW, lw=1.2, ls="--", label="training (trend)")
+    every = _every(validation["step"])
     style: dict[str, Any]
     for (colour, marker), (name, losses) in zip(LINES, validation["per_class"].items(), strict=False):
-        style = {"color": colour, "marker": marker, "ms": 4, "lw": 1, "alpha": 0.85}
+        style = {"color": colour, "marker": marker, "markevery": every, "ms": 4, "lw": 1, "alpha": 0.85}
         axes.plot(validation["step"], losses, label=_label(name), **style)
-    style = {"color": INK, "lw": 2, "marker": "o", "ms": 4.5}
+    style = {"color": INK, "lw": 2, "marker": "o", "markevery": every, "ms": 4.5}
     axes.plot(validation["step"], validation["loss"], label="all held-out clips", **style)
     _legend(figure, axes, is_narrow)
     return figure
@@ -81,7 +84,7 @@ def classes_figure(data: Data, *, is_narrow: bool) -> Figure | None:
     classes = [entry for entry in data["classes"] if entry["num_recordings"]][:MOST_BARS]
     if not classes:
         return None
-    figure, axes = _axes(is_narrow, "", "hours of clips", height=0.9 + 0.34 * len(classes))
+    figure, axes = _axes(is_narrow, "", "hours of clips", height=0.75 + 0.32 * len(classes))
     positions = range(len(classes))
     train = [entry["train_hours"] for entry in classes]
     held_out = [entry["validation_hours"] for entry in classes]
@@ -105,15 +108,18 @@ def classes_figure(data: Data, *, is_narrow: bool) -> Figure | None:
 
 
 def generation_figure(data: Data, *, is_narrow: bool) -> Figure | None:
-    """Seconds of computing for each genre × checkpoint pair against the checkpoint's step; None without audio."""
-    pairs = data["generation"]
-    if not pairs["step"]:
+    """Seconds of computing per genre × checkpoint pair against the checkpoint's step; None without audio."""
+    times = data["generation"]
+    if not times["step"]:
         return None
-    figure, axes = _axes(is_narrow, "seconds per pair", "checkpoint (step)", height=2.7)
-    dots: dict[str, Any] = {"color": ACCENT, "marker": "o", "ms": 4.5, "ls": "none", "alpha": 0.55, "mew": 0}
-    axes.plot(pairs["step"], pairs["seconds"], label="one genre × checkpoint pair", **dots)
-    mean = sum(pairs["seconds"]) / len(pairs["seconds"])
-    axes.axhline(mean, color=INK, lw=1, ls="--", label=f"mean, {mean:.3g} s")
+    figure, axes = _axes(is_narrow, "seconds per pair", "checkpoint (step)", height=2.2)
+    range_style: dict[str, Any] = {"color": RAW, "alpha": 0.35, "lw": 5, "label": "shortest to longest"}
+    if len(times["step"]) > MOST_MARKERS:
+        axes.fill_between(times["step"], times["shortest"], times["longest"], **{**range_style, "lw": 0})
+    else:
+        axes.vlines(times["step"], times["shortest"], times["longest"], **range_style)
+    every = _every(times["step"])
+    axes.plot(times["step"], times["mean"], color=ACCENT, marker="o", markevery=every, ms=4.5, lw=1.2, label="mean")
     axes.set_ylim(bottom=0)
     _legend(figure, axes, is_narrow)
     return figure
@@ -143,7 +149,9 @@ def draw(name: str, data: Data, *, is_narrow: bool = False) -> bytes | None:
         "hatch.color": ACCENT,
         "text.parse_math": False,
     }
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # The reader's browser shows the text, in its own font, which has the Japanese that matplotlib's lacks.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure = FIGURES[name](data, is_narrow=is_narrow)
         if figure is None:
             return None
@@ -205,16 +213,16 @@ def _mark_restarts(axes: Axes, marks: list[Mapping[str, Any]]) -> None:
 
 
 def _cause(mark: Mapping[str, Any]) -> str:
-    cause = {"user": "a stop by the user", "finished": "an earlier end"}.get(mark["cause"], mark["cause"])
+    cause = {"user": "a stop by the user", "finished": "an earlier end"}.get(mark["cause"], _label(mark["cause"]))
     return f"{cause}, on another host" if mark["is_moved"] else f"{cause}, same host"
 
 
-def _axes(is_narrow: bool, y_label: str, x_label: str, height: float | None = None) -> tuple[Figure, Axes]:
+def _axes(is_narrow: bool, y_label: str, x_label: str, height: float = 2.7) -> tuple[Figure, Axes]:
+    """A figure of ``height`` inches without its legend, which `_legend` makes room for."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-    width = 4.0 if is_narrow else 8.8
-    figure = Figure(figsize=(width, height or (2.9 if is_narrow else 3.3)), layout="constrained")
+    figure = Figure(figsize=(4.0 if is_narrow else 8.8, height), layout="constrained")
     axes = figure.subplots()
     axes.set_ylabel(y_label, color=INK)
     axes.set_xlabel(x_label, color=INK)
@@ -232,14 +240,22 @@ def _axes(is_narrow: bool, y_label: str, x_label: str, height: float | None = No
 
 def _legend(figure: Figure, axes: Axes, is_narrow: bool) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    legend = figure.legend(
-        handles, labels, loc="outside lower left", ncols=1 if is_narrow else 3, frameon=False,
+    columns = 1 if is_narrow else 3
+    num_rows = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + 0.17 * num_rows)
+    figure.legend(
+        handles, labels, loc="outside lower left", ncols=columns, frameon=False,
         labelcolor=INK, fontsize="small", handlelength=1.6, columnspacing=2.2,
     )  # fmt: skip
-    legend.set_in_layout(True)
+
+
+def _every(steps: list[int]) -> int:
+    """Every how many-th point has a marker: enough to tell lines apart, few enough to stay small."""
+    return -(-len(steps) // MOST_MARKERS)
 
 
 def _label(name: str) -> str:
-    """A class name that fits beside an axis; a leading underscore would hide it from the legend."""
-    text = name if len(name) <= 24 else f"{name[:23]}…"
+    """A name that fits beside an axis, without what XML forbids; a leading underscore would hide it from the legend."""
+    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
+    text = text if len(text) <= 24 else f"{text[:23]}…"
     return f"\u200b{text}" if text.startswith("_") else text

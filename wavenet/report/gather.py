@@ -64,7 +64,7 @@ class GeneratedClip:
 
 @dataclass(frozen=True)
 class Material:
-    """All that is known of a run."""
+    """All that is known of a run. Clips are in the order of the table: class by class, step by step."""
 
     name: str
     classes: tuple[ClassRow, ...]
@@ -92,13 +92,15 @@ def gather(run: RunPaths) -> Material:
     problems: list[str] = []
     data = _data_facts(run.data_facts, problems)
     clips = _generated_clips(run.generated, problems)
+    classes = _classes(data, clips, problems)
+    rows = {row.class_id: place for place, row in enumerate(classes)}
     return Material(
         name=run.root.resolve().name,
-        classes=_classes(data, clips, problems),
+        classes=classes,
         data=data,
         history=_history(run, problems),
         checkpoints=_checkpoints(run, problems),
-        clips=clips,
+        clips=tuple(sorted(clips, key=lambda clip: (rows[clip.class_id], clip.step, clip.clip, clip.is_continuation))),
         config_text=_config_text(run.config, problems),
         problems=tuple(problems),
     )
@@ -152,7 +154,7 @@ def _checkpoints(run: RunPaths, problems: list[str]) -> tuple[Committed, ...]:
         return ()
 
 
-def _classes(data: Mapping[str, Any], clips: tuple[GeneratedClip, ...], problems: list[str]) -> tuple[ClassRow, ...]:
+def _classes(data: Mapping[str, Any], clips: list[GeneratedClip], problems: list[str]) -> tuple[ClassRow, ...]:
     """The classes of the data, most training audio first, then those known from generated audio alone."""
     rows: dict[int, ClassRow] = {}
     for entry in data.get("classes", ()):
@@ -174,7 +176,7 @@ def _classes(data: Mapping[str, Any], clips: tuple[GeneratedClip, ...], problems
     return tuple(sorted(rows.values(), key=lambda row: (-row.train_hours, row.class_id)))
 
 
-def _generated_clips(folder: Path, problems: list[str]) -> tuple[GeneratedClip, ...]:
+def _generated_clips(folder: Path, problems: list[str]) -> list[GeneratedClip]:
     clips = []
     for path in sorted(folder.glob("gen_*.json")):
         try:
@@ -182,7 +184,7 @@ def _generated_clips(folder: Path, problems: list[str]) -> tuple[GeneratedClip, 
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
             problems.append(f"{_shown(path)} is left out: {reason}")
-    return tuple(sorted(clips, key=lambda clip: (clip.pair, clip.clip, clip.is_continuation)))
+    return clips
 
 
 def _generated_clip(path: Path) -> GeneratedClip:
@@ -217,7 +219,7 @@ def _sibling(path: Path, name: object) -> Path | None:
     """The file ``name`` beside ``path``, None unless it exists; a name that leaves the folder is refused."""
     if not name:
         return None
-    if not isinstance(name, str) or Path(name).name != name:
+    if not isinstance(name, str) or Path(name).name != name or not name.isprintable():
         raise ValueError(f"{name!r} must be the plain name of an audio file beside it")
     sibling = path.with_name(name)
     return sibling if sibling.is_file() else None

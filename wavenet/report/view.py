@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -139,9 +140,11 @@ def attempt_rows(material: Material) -> list[dict[str, str]]:
     """One row per attempt: where, when, which steps, what was lost and why it ended."""
     attempts = material.history.attempts
     marks: dict[int, Restart] = {mark.attempt: mark for mark in restarts(attempts)}
-    following = [marks.get(after.attempt) for after in attempts[1:]] + [None]
-    return [_attempt_row(attempt, marks.get(attempt.attempt), next_mark)
-            for attempt, next_mark in zip(attempts, following, strict=True)]  # fmt: skip
+    following = [marks[after.attempt] for after in attempts[1:]]
+    return [
+        _attempt_row(attempt, marks.get(attempt.attempt), next_mark)
+        for attempt, next_mark in itertools.zip_longest(attempts, following)
+    ]
 
 
 def _attempt_row(attempt: AttemptRow, mark: Restart | None, following: Restart | None) -> dict[str, str]:

@@ -30,8 +30,8 @@ function player(table, clip, title) {
   const bar = element("div", { class: "bar" }, button,
     element("span", { class: "kind" }, `${kind[0].toUpperCase()}${kind.slice(1)}${clip.number ? ` ${clip.number + 1}` : ""}`),
     time, download(clip.file, label), ...(clip.wav ? [download(clip.wav, label)] : []));
-  const position = element("input", { type: "range", min: 0, max: clip.seconds, step: Math.max(clip.seconds / 200, 0.01),
-    value: 0, "aria-label": `Position in ${label}`, "aria-valuetext": clock(0) });
+  const position = element("input", { type: "range", min: 0, max: clip.seconds, step: "any", value: 0,
+    "aria-label": `Position in ${label}`, "aria-valuetext": clock(0) });
   const head = element("i", { class: "head" });
   const box = element("div", { class: "clip", role: "group", "aria-label": label }, bar,
     pictures(table, clip, label, head, position), element("p", { class: "made" }, made(table, clip)), audio);
@@ -47,7 +47,14 @@ function player(table, clip, title) {
   const follow = () => { if (!audio.paused) { show(); requestAnimationFrame(follow); } };
   const fail = () => { box.classList.add("failed"); box.querySelector(".made").textContent = `${clip.file} cannot be played.`; };
   button.addEventListener("click", () => { if (audio.paused) audio.play().catch(fail); else audio.pause(); });
-  position.addEventListener("input", () => { audio.currentTime = position.value; show(); });
+  const seek = (seconds) => { audio.currentTime = Math.max(0, Math.min(seconds, clip.seconds)); show(); };
+  position.addEventListener("input", () => seek(Number(position.value)));
+  position.addEventListener("keydown", (event) => {
+    const direction = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+    if (!direction) return;
+    event.preventDefault();
+    seek(audio.currentTime + direction * Math.min(5, clip.seconds / 20));
+  });
   audio.addEventListener("error", fail);
   audio.addEventListener("play", () => {
     if (playing && playing !== audio) playing.pause();
@@ -72,11 +79,11 @@ function download(file, label) {
 function pictures(table, clip, label, head, position) {
   const box = element("div", { class: "pictures" });
   const joinShare = clip.isContinuation ? clip.join / clip.seconds : 0;
-  if (table.resolution) {
+  if (clip.place >= 0) {
     const [waveColumns, columns, bands] = table.resolution;
     const wave = element("canvas", { class: "wave", role: "img", "aria-label": `Waveform of ${label}` });
     const spectrogram = element("canvas", { class: "spectrogram", role: "img", "aria-label": `Spectrogram of ${label}` });
-    const bytes = thumbnailBytes(table, clip.index);
+    const bytes = thumbnailBytes(table, clip.place);
     box.redraw = () => {
       drawWave(wave, bytes, waveColumns, joinShare);
       drawSpectrogram(spectrogram, bytes, waveColumns, columns, bands);

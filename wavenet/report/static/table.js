@@ -6,13 +6,17 @@ const number = new Intl.NumberFormat("en");
 
 function readTable() {
   const table = JSON.parse(document.getElementById("table-data").textContent);
+  // With scripts on, the content of <noscript> is text; its links are in the order of the clips.
+  const list = document.querySelector("#listen noscript")?.textContent ?? "";
+  const links = new DOMParser().parseFromString(list, "text/html").querySelectorAll("a");
   table.pairs = new Map();
   table.clips.forEach((values, index) => {
-    const [row, step, clipNumber, isContinuation, join, seconds, computeSeconds, stream, settings, source, file, wav] = values;
+    const [row, step, clipNumber, isContinuation, join, seconds, computeSeconds, stream, settings, source, place, wav] = values;
     const key = `${row}/${step}`;
     if (!table.pairs.has(key)) table.pairs.set(key, []);
     table.pairs.get(key).push({
-      index, number: clipNumber, isContinuation, join, seconds, computeSeconds, stream, settings, source, file, wav,
+      number: clipNumber, isContinuation, join, seconds, computeSeconds, stream, settings, source, place,
+      file: decodeURIComponent(links[index].getAttribute("href").slice("audio/".length)), wav,
     });
   });
   return table;
@@ -82,8 +86,8 @@ function classRow(table, row) {
   if (last < 2) return [tr];
   const cell = element("td", { role: "cell", colspan: 3 }, element("div", { class: "grid" }));
   const unfolded = element("tr", { role: "row", class: "between" }, cell);
-  const words = `${number.format(last - 1)} checkpoint${last === 2 ? "" : "s"} between`;
-  header.append(unfolding(words, `${words}, ${name}`, unfolded, () => between(table, row, 1)));
+  const words = `${number.format(last - 1)} between`;
+  header.append(unfolding(words, `${words} first and last checkpoint, ${name}`, unfolded, () => between(table, row, 1)));
   return [tr, unfolded];
 }
 
