@@ -1,0 +1,1 @@
+"""A real throwaway Slurm cluster of several nodes on one Debian machine."""
