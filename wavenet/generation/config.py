@@ -76,6 +76,8 @@ class GenerationConfig:
     classes: tuple[int, ...] = key((), "class ids; empty: all")
 
     def __post_init__(self) -> None:
+        for name in ("primings", "checkpoints", "classes"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # a configuration file brings lists
         _ = self.sampling
         if not 0 < self.seconds < math.inf:
             raise UsageError(f"generate.seconds must be a number above 0, got {self.seconds}")
