@@ -132,7 +132,7 @@ def test_recordings_that_fail_late_are_listed_and_the_rest_goes_on(library, make
     noise = make_recording(library.source / "cancel.wav", channels=2)[:, 0]
     _rewrite(library.source / "cancel.wav", np.stack([noise, -noise], axis=1))
     make_recording(library.source / "half silent.wav")
-    _rewrite(library.source / "half silent.wav", np.concatenate([noise[:8000], np.zeros(16_000)]))
+    _rewrite(library.source / "half silent.wav", np.concatenate([noise[:7000], np.zeros(17_000)]))
     make_recording(library.source / "silent.wav")
     _rewrite(library.source / "silent.wav", np.zeros(24_000))
     make_recording(library.source / "changed.wav")
