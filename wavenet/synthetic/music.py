@@ -67,7 +67,6 @@ def _decay(since: Signal, seconds: float, floor: float = 0) -> Signal:
 
 
 _SAW = tuple(1 / number for number in range(1, 7))
-_TRIANGLE = (1, 0, -1 / 9, 0, 1 / 25, 0, -1 / 49)
 
 
 def metal(player: _Player) -> Signal:
@@ -76,7 +75,7 @@ def metal(player: _Player) -> Signal:
     root = player.rng.choice([82.4, 92.5, 98.0])
     phase = player.phase(player.melody(root, (1, 1, 1, 1, 9 / 8, 6 / 5, 4 / 3), note_seconds))
     chord = np.tanh(0.9 * (_partials(phase, _SAW) + 0.8 * _partials(1.5 * phase, _SAW)))
-    return 0.5 * _decay(player.since_beat(note_seconds), 0.06, floor=0.55) * chord + 0.006 * player.noise()
+    return 0.5 * _decay(player.since_beat(note_seconds), 0.06, floor=0.55) * chord + 0.01 * player.noise()
 
 
 def hip(player: _Player) -> Signal:
@@ -84,18 +83,19 @@ def hip(player: _Player) -> Signal:
     beat_seconds = player.seconds_per_beat(84, 96)
     phase = player.phase(player.melody(1, (49.0, 55.0, 58.3, 65.4), beat_seconds))
     hat = 0.14 * _decay(player.since_beat(beat_seconds / 2), 0.03) * player.noise()
-    return 0.45 * np.sin(phase) + 0.12 * np.sin(2 * phase) + hat + 0.003 * player.noise()
+    return 0.45 * np.sin(phase) + 0.12 * np.sin(2 * phase) + hat + 0.008 * player.noise()
 
 
 def rock(player: _Player) -> Signal:
-    """Ringing open chords and a snare on every other beat."""
+    """Bright ringing fifths, a ride cymbal and a snare on every other beat."""
     beat_seconds = player.seconds_per_beat(115, 135)
-    root = player.rng.choice([147.0, 165.0, 196.0])
+    root = player.rng.choice([294.0, 330.0, 392.0])
     phase = player.phase(player.melody(root, (1, 4 / 3, 3 / 2, 5 / 3), beat_seconds))
-    chord = 0.7 * _partials(phase, _TRIANGLE) + _partials(2 * phase, _TRIANGLE) + 0.8 * _partials(3 * phase, _TRIANGLE)
-    snare = _decay(player.since_beat(2 * beat_seconds, offset_beats=0.5), 0.05) * player.noise()
+    chord = _partials(phase, _SAW) + _partials(1.5 * phase, _SAW)
+    ride = 0.04 * _decay(player.since_beat(beat_seconds / 2), 0.08, floor=0.4)
+    snare = 0.15 * _decay(player.since_beat(2 * beat_seconds, offset_beats=1), 0.05)
     ringing = _decay(player.since_beat(beat_seconds), 0.2, floor=0.5)
-    return 0.22 * ringing * chord + 0.12 * snare + 0.006 * player.noise()
+    return 0.15 * ringing * chord + (ride + snare) * player.noise()
 
 
 def classical(player: _Player) -> Signal:
@@ -105,7 +105,7 @@ def classical(player: _Player) -> Signal:
     vibrato = 1 + 0.003 * np.sin(2 * np.pi * 5.5 * player.seconds)
     phase = player.phase(vibrato * player.melody(root, (1, 9 / 8, 5 / 4, 3 / 2, 5 / 3, 2), note_seconds))
     ringing = _decay(player.since_beat(note_seconds), 0.15, floor=0.35)
-    return 0.28 * ringing * _partials(phase, (1, 0.35, 0.12)) + 0.002 * player.noise()
+    return 0.28 * ringing * _partials(phase, (1, 0.35, 0.12)) + 0.01 * player.noise()
 
 
 def hardcore(player: _Player) -> Signal:
@@ -116,7 +116,7 @@ def hardcore(player: _Player) -> Signal:
     kick = np.tanh(2 * _decay(since, 0.12) * np.sin(sweep))
     root = player.rng.choice([880.0, 988.0, 1047.0])
     lead = player.phase(player.melody(root, (1, 1, 6 / 5, 4 / 3, 3 / 2), beat_seconds / 2))
-    return 0.3 * kick + 0.28 * _partials(lead, (1, 0.5, 0.33)) + 0.006 * player.noise()
+    return 0.3 * kick + 0.28 * _partials(lead, (1, 0.5, 0.33)) + 0.01 * player.noise()
 
 
 GENRES: dict[str, Callable[[_Player], Signal]] = {
