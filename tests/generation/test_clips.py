@@ -133,7 +133,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_complete_clip(run, data, smal
         (small.root / name).symlink_to(run.root / name)
     requests = make_plan(small, SHORT, 7, data)
     with pytest.raises(OSError, match="No space"):
-        (small_disk / "something else").write_bytes(bytes(2**20))
+        (small_disk / "something else").write_bytes(bytes(2**20 + 1))
     with pytest.raises(StorageError, match="the disk is full"):
         make_clips(small, requests, data)
     assert not any(is_done(small, request) for request in requests)
