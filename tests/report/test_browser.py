@@ -193,7 +193,8 @@ def test_two_thousand_pairs_open_in_seconds(browser, new_run):
     assert browser.evaluate(LOOKS_DRAWN)
     browser.evaluate("document.getElementById('more-rows').click()")
     assert browser.evaluate("document.querySelectorAll('.genre').length") == 40
-    browser.evaluate("find.value = '017'; find.dispatchEvent(new Event('input'))")
+    browser.evaluate("document.getElementById('find').value = '017'")
+    browser.evaluate("document.getElementById('find').dispatchEvent(new Event('input'))")
     shown = "[...document.querySelectorAll('.genre')].map((node) => node.textContent)"
     assert browser.evaluate(shown) == ["genre 017"]
     browser.evaluate("document.querySelector('#every-pair summary').click()")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavenet.report.curves import MOST_POINTS, condense
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=2000))
 def test_condensing_keeps_mean_and_extremes(values):
     """However many steps: few points, none of the extremes lost, and each mean between its extremes."""
@@ -23,6 +24,7 @@ def test_condensing_keeps_mean_and_extremes(values):
     )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.floats(-10, 10), st.floats(-1, 1), st.integers(5, 3000))
 def test_the_trend_of_a_line_is_the_line(start, slope, count):
     """Local linear regression reproduces a straight line up to both ends."""

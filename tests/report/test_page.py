@@ -10,10 +10,16 @@ from datetime import datetime, timezone
 
 import nbclient
 import nbformat
+import numpy as np
 import pytest
 
+import wavenet
 from wavenet.checkpoint import state
+from wavenet.checkpoint.ledger import Ledger, Owner
+from wavenet.checkpoint.store import commit
 from wavenet.errors import InputError
+from wavenet.model.config import ModelConfig
+from wavenet.model.network import WaveNet
 from wavenet.report.config import ReportConfig
 from wavenet.report.gather import gather
 from wavenet.report.page import write_report
@@ -71,6 +77,24 @@ def test_models_are_checkpoints_without_what_training_needs(whole_report):
         state.verify(path)
         assert sorted(file.name for file in path.iterdir()) == ["checkpoint.json", "weights.safetensors"]
         assert state.read_arrays(path, "weights")["causal.weight"][0, 0] == state.read_facts(path)["step"]
+
+
+def test_a_brought_model_loads_without_the_run(new_run, tmp_path):
+    """`wavenet.load`, as the page says, reads a model from a report carried elsewhere: the averaged weights."""
+    run, config = new_run(), ModelConfig(num_stacks=1, layers_per_stack=2, num_conditions=5)
+    arrays = {group: WaveNet(config) for group in ("weights", "ema")}
+    for seed, network in enumerate(arrays.values()):
+        network.initialise(seed)
+    facts = {"step": 20, "position": 20, "model": config.to_dict(), "sample_rate_hz": 16_000, "classes": list("abcde")}
+    ledger = Ledger.claim(run.paths, Owner("node01", 1, 1))
+    commit(run.paths, ledger, facts, {group: network.to_arrays() for group, network in arrays.items()})
+    run.generate([(0, 20)])
+    folder = write_report(run.paths, ReportConfig()).parent.rename(tmp_path / "carried away")
+    levels = np.arange(10) % 256
+    loaded = wavenet.load(folder / "models" / "step-00000020-ema").logits(levels, 0)
+    expected = wavenet.load(run.paths.checkpoint(20), "ema").logits(levels, 0)
+    assert (np.asarray(loaded) == np.asarray(expected)).all()
+    assert not (np.asarray(loaded) == np.asarray(wavenet.load(run.paths.checkpoint(20), "raw").logits(levels, 0))).all()
 
 
 def test_models_can_be_left_out(small_run):
@@ -207,7 +231,9 @@ def test_a_deleted_checkpoint_is_told(new_run):
     """Audio whose checkpoint retention has removed keeps its place; the missing model is named."""
     run = new_run()
     run.generate([(0, 20)])
-    assert "checkpoint of step 20 is not kept any more" in write_report(run.paths, ReportConfig()).read_text("utf-8")
+    assert "not kept any more, so their models are not brought along: step 20" in write_report(
+        run.paths, ReportConfig()
+    ).read_text("utf-8")
 
 
 def test_importing_the_report_is_quick_to_start():

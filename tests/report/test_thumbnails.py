@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavenet.report.thumbnails import RESOLUTIONS, choose_resolution, thumbnail
@@ -20,6 +20,7 @@ def unpacked(data: bytes, resolution):
     return wave >> 4, wave & 15, np.stack([cells >> 4, cells & 15], 1).reshape(resolution.columns, resolution.bands)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 3000), st.sampled_from(RESOLUTIONS), st.sampled_from([8000, 16_000, 44_100]))
 def test_any_clip_has_a_thumbnail_of_the_exact_size(num_samples, resolution, rate):
     """From no sample at all to more than a window: always so many bytes, a multiple of three."""
@@ -28,6 +29,7 @@ def test_any_clip_has_a_thumbnail_of_the_exact_size(num_samples, resolution, rat
     assert len(data) % 3 == 0
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(1, 20_000), st.integers(0, 2_000_000))
 def test_the_finest_resolution_that_fits_is_chosen(num_clips, budget):
     """The sum never exceeds the budget, and a finer one would."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wavenet.audio.names import display
 from wavenet.checkpoint.store import Committed, list_committed
 from wavenet.errors import InputError, WavenetError
 from wavenet.run_paths import RunPaths
@@ -88,7 +88,7 @@ def gather(run: RunPaths) -> Material:
         InputError: the folder of the run does not exist.
     """
     if not run.root.is_dir():
-        raise InputError(f"run={os.fspath(run.root)!r} must be the folder of a run, and there is no such folder")
+        raise InputError(f"run='{display(run.root)}' must be the folder of a run, and there is no such folder")
     problems: list[str] = []
     data = _data_facts(run.data_facts, problems)
     clips = _generated_clips(run.generated, problems)
@@ -107,8 +107,7 @@ def gather(run: RunPaths) -> Material:
 
 
 def _shown(path: Path) -> str:
-    """Folder and name of ``path``; bytes that are no UTF-8 as escapes, else the page could not be written."""
-    return os.fsencode(Path(path.parent.name, path.name)).decode("utf-8", "backslashreplace")
+    return display(Path(path.parent.name, path.name))
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -31,10 +31,13 @@ def bring_models(material: Material, folder: Path, problems: list[str]) -> list[
     """
     committed = {checkpoint.step: checkpoint.path for checkpoint in material.checkpoints}
     wanted = sorted({(clip.step, clip.weights) for clip in material.clips})
+    gone = sorted({step for step, _ in wanted} - set(committed))
+    if gone:
+        named = ", ".join(f"{step:,}" for step in gone[:5]) + (f" and {len(gone) - 5:,} more" if len(gone) > 5 else "")
+        problems.append(f"These checkpoints are not kept any more, so their models are not brought along: step {named}")
     brought = []
     for step, weights in wanted:
-        if step not in committed:
-            problems.append(f"The checkpoint of step {step:,} is not kept any more, so its model is not brought along")
+        if step in gone:
             continue
         name = f"step-{step:08d}" if weights == "raw" else f"step-{step:08d}-{weights}"
         try:
