@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavenet.audio import mulaw
 from wavenet.errors import UsageError
+from wavenet.settings import key
 
 FRAME_LENGTH = 2048
 HOP_LENGTH = 512
@@ -28,15 +29,12 @@ class ClipsConfig:
         UsageError: a value outside its range.
     """
 
-    seconds: float = field(default=120.0, metadata={"help": "length of a clip (30 gives the class project's variant)"})
-    offset_seconds: float = field(default=0.0, metadata={"help": "where in a recording its first clip begins"})
-    per_recording: int = field(default=1, metadata={"help": "most clips of one recording, one after the other"})
-    min_recording_seconds: float = field(default=120.0, metadata={"help": "shorter recordings are not taken"})
-    sample_rate_hz: int = field(default=16_000, metadata={"help": "all recordings are resampled to this rate"})
-    silence_rms: float = field(
-        default=0.0,
-        metadata={"help": "trim both ends of a clip where quieter than this RMS in [0, 1); 0: never"},
-    )
+    seconds: float = key(120.0, "length of a clip (30 gives the class project's variant)")
+    offset_seconds: float = key(0.0, "where in a recording its first clip begins")
+    per_recording: int = key(1, "most clips of one recording, one after the other")
+    min_recording_seconds: float = key(120.0, "recordings shorter than this, or than a clip, are not taken")
+    sample_rate_hz: int = key(16_000, "all recordings are resampled to this rate")
+    silence_rms: float = key(0.0, "trim both ends of a clip where quieter than this RMS in [0, 1); 0: never")
 
     def __post_init__(self) -> None:
         _require("seconds", self.seconds, self.seconds > 0, "more than 0")

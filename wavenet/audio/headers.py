@@ -11,7 +11,7 @@ from mutagen.mp3 import MP3, BitrateMode
 from mutagen.ogg import OggFileType
 
 from wavenet.audio import mpeg
-from wavenet.audio.names import display
+from wavenet.audio.names import display, printable
 from wavenet.errors import RecordingError
 
 UNREADABLE = "not readable as audio"
@@ -55,7 +55,7 @@ def _parse(path: Path) -> Any:
     except OSError:
         raise
     except Exception as error:  # mutagen meets a broken file with whatever its parser stumbles over
-        reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
+        reason = printable(str(error)) or type(error).__name__
         raise RecordingError(f"{display(path)} is {UNREADABLE}: {reason}", UNREADABLE, reason) from error
 
 

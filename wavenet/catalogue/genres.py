@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from wavenet.catalogue.genre_table import NO_GENRE, GenreTable, default_table, names_table, read_table, words_of
 from wavenet.errors import UsageError
+from wavenet.settings import key
 
 
 @dataclass(frozen=True)
@@ -18,16 +19,13 @@ class GenresConfig:
         UsageError: no genre, or one named twice.
     """
 
-    names: tuple[str, ...] = field(
-        default=("metal", "hip", "rock", "classical", "hardcore"),
-        metadata={"help": "genres taken, in the order of their class ids"},
+    names: tuple[str, ...] = key(
+        ("metal", "hip", "rock", "classical", "hardcore"), "genres taken, in the order of their class ids"
     )
-    most_material: int = field(
-        default=0, metadata={"help": "if more than 0: take that many genres with most hours instead of names"}
-    )
-    table: str = field(default="", metadata={"help": "file of lines 'genre: tag text, …' that extends the built-in"})
-    by_year: bool = field(default=False, metadata={"help": "classes are genre × year instead of genre"})
-    require_year: bool = field(default=True, metadata={"help": "take no recording without a valid year"})
+    most_material: int = key(0, "if more than 0: take that many genres with most hours instead of names")
+    table: str = key("", "file of lines 'genre: tag text, …' that extends the built-in")
+    by_year: bool = key(False, "classes are genre × year instead of genre")
+    require_year: bool = key(True, "take no recording without a valid year")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))  # a configuration file brings a list

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from wavenet.errors import UsageError
+from wavenet.settings import key
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,7 @@ class SplitConfig:
         UsageError: a share outside its range.
     """
 
-    validation_share: float = field(
-        default=0.1,
-        metadata={"help": "share of recordings held out for validation, at least one a class; 0: none"},
-    )
+    validation_share: float = key(0.1, "share of recordings held out for validation, at least one a class; 0: none")
 
     def __post_init__(self) -> None:
         if not 0 <= self.validation_share < 1:

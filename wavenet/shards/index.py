@@ -14,7 +14,7 @@ from wavenet.audio.names import display
 from wavenet.catalogue.genres import ClassOfMusic
 from wavenet.catalogue.recording import Recording, read_catalogue, write_catalogue
 from wavenet.catalogue.split import held_out
-from wavenet.durable import write_json
+from wavenet.durable import storage_errors, write_json
 from wavenet.errors import InputError
 from wavenet.shards.layout import FORMAT, ClassFacts, Clip, ClipRow, DataPaths
 from wavenet.shards.plan import Plan, nothing_taken, read_plan
@@ -149,10 +149,11 @@ def _with_fault(recording: Recording, faults: Sequence[Fault], is_used: bool) ->
 def _remove_leftovers(paths: DataPaths, num_shards: int) -> None:
     """Remove shards of a former plan, and what killed workers left: all of this plan's shards have their names."""
     kept = {path for number in range(num_shards) for path in (paths.shard(number), paths.sidecar(number))}
-    for pattern in ("shard-*", ".shard-*.tmp*"):
-        for path in paths.shards.glob(pattern):
-            if path not in kept:
-                path.unlink(missing_ok=True)
+    former = set(paths.shards.glob("shard-*")) - kept
+    half_written = [*paths.shards.glob(".shard-*.tmp.*"), *paths.root.glob(".[cpi]*.tmp.json*")]
+    for path in (*former, *half_written):
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
 
 
 def _facts(

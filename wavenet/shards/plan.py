@@ -18,7 +18,7 @@ from wavenet.catalogue.recording import Recording, write_catalogue
 from wavenet.catalogue.scan import scan
 from wavenet.catalogue.selection import Selection, select
 from wavenet.catalogue.split import SplitConfig
-from wavenet.durable import make_folder, write_json
+from wavenet.durable import make_folder, storage_errors, write_json
 from wavenet.errors import InputError
 from wavenet.progress import Progress, silent
 from wavenet.shards.layout import FORMAT, DataPaths
@@ -182,7 +182,8 @@ def _write(paths: DataPaths, plan: Plan, selection: Selection, is_changed: bool)
     make_folder(paths.root)
     if is_changed:
         # First of all: an index must never stand beside shards that it does not describe.
-        paths.index.unlink(missing_ok=True)
+        with storage_errors(paths.index):
+            paths.index.unlink(missing_ok=True)
     write_catalogue(paths.catalogue, selection.recordings)
     if not plan.shards:
         raise InputError(nothing_taken(plan.source, paths, selection.recordings))

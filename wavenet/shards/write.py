@@ -18,7 +18,7 @@ from wavenet.audio.clips import ClipsConfig, Cut, cut
 from wavenet.audio.files import decode
 from wavenet.audio.names import display, from_text
 from wavenet.catalogue.scan import digest_file
-from wavenet.durable import write_bytes, write_json
+from wavenet.durable import storage_errors, write_bytes, write_json
 from wavenet.errors import RecordingError
 from wavenet.progress import Progress, silent
 from wavenet.shards.layout import FORMAT, SAMPLE_DTYPE, ClipRow, DataPaths
@@ -76,7 +76,8 @@ def write_share(data: Path, world: World, progress: Progress = silent) -> None:
 def write_shard(paths: DataPaths, plan: Plan, number: int, progress: Progress = silent) -> Sidecar:
     """Write shard ``number`` and, after it, the sidecar that makes it count; ``progress`` counts its recordings."""
     # A sidecar for another request must not vouch for the shard that is about to appear.
-    paths.sidecar(number).unlink(missing_ok=True)
+    with storage_errors(paths.sidecar(number)):
+        paths.sidecar(number).unlink(missing_ok=True)
     recordings = plan.shards[number].recordings
     clips: list[tuple[ClipRow, NDArray[np.int16]]] = []
     faults: list[Fault] = []
