@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from slurm.devcluster.commands import ask, do
-from slurm.devcluster.processes import start, tail, wait_until
+from slurm.devcluster.processes import start, wait_for
 from slurm.devcluster.record import Cluster
 
 ACCOUNT = "research"
@@ -24,7 +24,7 @@ def start_database(cluster: Cluster) -> None:
     options += ["--skip-networking", f"--pid-file={folder}/pid", "--innodb-flush-log-at-trx-commit=0"]
     start(cluster, "mariadbd", ["mariadbd", *options])
     ping = ["mariadb-admin", "--no-defaults", f"--socket={_socket(cluster)}", "ping"]
-    wait_until(lambda: not ask(ping).returncode, "mariadbd answers", 30, lambda: tail(cluster, "mariadbd"))
+    wait_for(cluster, "mariadbd", lambda: not ask(ping).returncode)
     grant = "CREATE USER slurm@localhost IDENTIFIED VIA unix_socket; GRANT ALL ON *.* TO slurm@localhost"
     do(["mariadb", "--no-defaults", f"--socket={_socket(cluster)}", "--execute", grant])
 
@@ -33,7 +33,7 @@ def start_slurmdbd(cluster: Cluster) -> None:
     # The client library looks for a database on localhost at this variable's socket; slurmdbd.conf has no key for it.
     start(cluster, "slurmdbd", ["slurmdbd", "-D"], variables={"MYSQL_UNIX_PORT": _socket(cluster)})
     listed = ["sacctmgr", "--noheader", "list", "cluster"]
-    wait_until(lambda: not ask(listed, cluster).returncode, "slurmdbd answers", 30, lambda: tail(cluster, "slurmdbd"))
+    wait_for(cluster, "slurmdbd", lambda: not ask(listed, cluster).returncode)
 
 
 def add_user(cluster: Cluster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -86,12 +87,14 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
 
 
 def _up(options: argparse.Namespace) -> int:
+    # Ended by a service manager or a time limit, it cleans up as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     start = time.monotonic()
     cluster = clusters.up(
         options.name,
         options.folder,
         options.user,
-        say,
+        say=say,
         num_nodes=options.num_nodes,
         num_cpus=options.num_cpus,
         grace_seconds=options.grace_seconds,

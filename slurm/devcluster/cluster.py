@@ -10,7 +10,7 @@ from pathlib import Path
 from slurm.devcluster import accounting, cgroups, daemons, network, nodes, packages, registry, users
 from slurm.devcluster.commands import ask
 from slurm.devcluster.errors import DevclusterError
-from slurm.devcluster.processes import kill_all, of_cluster, tail, wait_until
+from slurm.devcluster.processes import kill_all, last_words, of_cluster, wait_for, wait_until
 from slurm.devcluster.record import Cluster
 
 
@@ -91,17 +91,18 @@ def _bring_up(cluster: Cluster, say: Callable[[str], None]) -> None:
 
 
 def wait_until_idle(cluster: Cluster, seconds: float = 60) -> None:
-    """Wait until every node is ready for work and has none."""
+    """Wait until every node is ready for work and has none.
+
+    Raises:
+        DevclusterError: the controller has ended, or a node is not idle in time.
+    """
+    wait_for(cluster, "slurmctld", lambda: states(cluster), seconds)
     wait_until(
         lambda: set(states(cluster).values()) == {"idle"},
-        f"every node of {cluster.name} is idle",
+        f"every node of {cluster.name} is idle: ",
         seconds,
-        lambda: f"; {states(cluster) or 'the controller does not answer'}" + _last_words(cluster),
+        lambda: f"{states(cluster)}" + last_words(cluster, nodes.role_of(cluster, cluster.nodes[0])),
     )
-
-
-def _last_words(cluster: Cluster) -> str:
-    return "".join(tail(cluster, role) for role in ("slurmctld", nodes.role_of(cluster, cluster.nodes[0])))
 
 
 def states(cluster: Cluster) -> dict[str, str]:
@@ -126,7 +127,8 @@ def down(cluster: Cluster) -> None:
             problems.append(str(problem))
     if problems:
         raise DevclusterError("; ".join(problems))
-    shutil.rmtree(cluster.folder, ignore_errors=not cluster.folder.exists())
+    if cluster.folder.exists():
+        shutil.rmtree(cluster.folder)
     registry.release(cluster)
 
 

@@ -9,7 +9,7 @@ from slurm.devcluster import nodes
 from slurm.devcluster.cgroups import configuration as cgroup_conf
 from slurm.devcluster.commands import ask
 from slurm.devcluster.configuration import hosts, slurm_conf, slurmdbd_conf
-from slurm.devcluster.processes import start, tail, wait_until
+from slurm.devcluster.processes import start, wait_for
 from slurm.devcluster.record import Cluster
 
 
@@ -47,7 +47,7 @@ def start_munge(cluster: Cluster) -> None:
     command = ["munged", "--foreground", f"--socket={cluster.munge_socket}", f"--key-file={key}"]
     command += [f"--{kind}-file={cluster.munge / kind}" for kind in ("pid", "seed")]
     start(cluster, "munged", command, user="munge")
-    wait_until(lambda: _munge_answers(cluster), "munged answers", 10, lambda: tail(cluster, "munged"))
+    wait_for(cluster, "munged", lambda: _munge_answers(cluster))
 
 
 def _munge_answers(cluster: Cluster) -> bool:

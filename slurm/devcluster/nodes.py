@@ -13,8 +13,7 @@ from slurm.devcluster.processes import (
     mark_of,
     of_cluster,
     start,
-    tail,
-    wait_until,
+    wait_for,
     with_role,
 )
 from slurm.devcluster.record import Cluster
@@ -52,9 +51,7 @@ def _boot_isolated(cluster: Cluster, node: str, slurmd: list[str]) -> None:
     spaces = ["--net", "--uts", "--pid", "--fork", "--kill-child", "--mount", "--propagation=slave", "--mount-proc"]
     script = ["bash", str(FIRST_PROCESS), node, f"{cluster.address_of(node)}/24", str(cluster.hosts)]
     start(cluster, f"node-{node}", ["unshare", *spaces, *script, *slurmd])
-    first = wait_until(
-        lambda: _first_processes(cluster, node), f"{node} runs", 10, lambda: tail(cluster, f"node-{node}")
-    )
+    first = wait_for(cluster, f"node-{node}", lambda: _first_processes(cluster, node))
     network.connect(cluster, node, first[0].pid)
 
 

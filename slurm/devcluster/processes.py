@@ -122,6 +122,30 @@ def kill_all(find: Callable[[], Iterable[int]], what: str, seconds: float = 20) 
     wait_until(lambda: not remaining(), what, seconds)
 
 
+def wait_for(cluster: Cluster, role: str, answer: Callable[[], T], seconds: float = 60) -> T:
+    """Ask a daemon until its answer is a true one, and give that back.
+
+    Raises:
+        DevclusterError: it has ended, or none comes in time; with the last that it said.
+    """
+
+    def ask_while_it_runs() -> T:
+        if not with_role(cluster, role):
+            raise DevclusterError(f"{role} of {cluster.name} has ended{last_words(cluster, role)}")
+        return answer()
+
+    return wait_until(
+        ask_while_it_runs, f"{role} of {cluster.name} answers", seconds, lambda: last_words(cluster, role)
+    )
+
+
+def last_words(cluster: Cluster, role: str) -> str:
+    """The end of what a daemon has printed."""
+    output = cluster.output / role
+    said = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.is_file() else []
+    return "".join(f"\n  {line}" for line in said[-12:])
+
+
 def wait_until(answer: Callable[[], T], what: str, seconds: float, why_not: Callable[[], str] = str) -> T:
     """Ask until the answer is a true one, and give it back.
 
@@ -134,11 +158,3 @@ def wait_until(answer: Callable[[], T], what: str, seconds: float, why_not: Call
             raise DevclusterError(f"waited {seconds:g} s in vain until {what}{why_not()}")
         time.sleep(0.05)
     return given
-
-
-def tail(cluster: Cluster, role: str) -> str:
-    """Why a daemon does not answer: whether it runs, and the end of what it has said."""
-    output = cluster.output / role
-    said = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.is_file() else []
-    state = "runs" if with_role(cluster, role) else "has ended"
-    return "".join(f"\n  {line}" for line in [f" ({role} {state})", *said[-12:]])

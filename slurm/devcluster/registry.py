@@ -101,9 +101,7 @@ def _in_free_slot(wanted: Cluster, taken: set[int]) -> Cluster:
         cluster = dataclasses.replace(wanted, slot=slot)
         if _is_free(cluster):
             return cluster
-    raise DevclusterError(
-        f"no slot is free: {NUM_SLOTS} clusters, or other programs on their ports, are on this machine"
-    )
+    raise DevclusterError(f"no slot is free: {NUM_SLOTS} clusters, or programs on their ports, are here")
 
 
 def _is_free(cluster: Cluster) -> bool:
