@@ -17,7 +17,7 @@ import soxr
 from numpy.typing import NDArray
 
 from wavenet.audio.names import display
-from wavenet.durable import replacing
+from wavenet.durable import replacing, write_bytes
 from wavenet.errors import StorageError
 from wavenet.progress import Progress, silent
 from wavenet.seeds import generator
@@ -119,8 +119,8 @@ def write_library(
         for done, _ in enumerate(pool.map(lambda entry: _write(folder / entry.path, entry, seed), entries), start=1):
             progress(done, total)
     for name, content in blobs.items():
-        with replacing(folder / name) as temporary:
-            temporary.write_bytes(content)
+        if not (folder / name).exists():
+            write_bytes(folder / name, content)
     progress(total, total)
 
 
@@ -163,8 +163,8 @@ def _flawed(model: _Entry, seconds: float) -> Iterator[_Entry]:
         ("Polka", "classical", whole, m4a, replace(tags, genres=('<i>Polka</i><script>alert("genre")</script>',)), 1.0),
         ("Jingle", "hip", short, ogg, replace(tags, genres=("Hip-Hop",)), 1.0),
         ("Sketch", "hardcore", short, mp3, replace(tags, genres=("Hardcore",)), 1.0),
-        ("Lost connection", "rock", whole, mp3, tags, 0.5),
-        ("Lost connection again", "rock", whole, flac, tags, 0.5),
+        ("Lost connection", "rock", whole, mp3, tags, 0.3),
+        ("Lost connection again", "rock", whole, flac, tags, 0.3),
     )
     for number, (title, genre, length, form, own_tags, kept) in enumerate(flawed, start=100):
         yield _Entry("Various", title, genre, number, length, form, replace(own_tags, title=title), kept)
