@@ -1,0 +1,234 @@
+"""The throwaway cluster is a real one, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import pwd
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slurm.devcluster import cluster as clusters
+from slurm.devcluster import nodes, registry
+from slurm.devcluster.commands import ask
+from slurm.devcluster.record import Cluster
+
+from .conftest import Shell, free_name, name_spaces, traces
+
+# One worker brings the clusters up, once.
+pytestmark = pytest.mark.xdist_group("devcluster")
+
+DEVCLUSTER = Path(__file__).parents[2] / "slurm" / "devcluster"
+# Says when it starts, where, and when it is told to stop; ends on the first word if it is `obedient`.
+VICTIM = """
+exec srun bash -c 'log=$HOME/log.$SLURM_JOB_NAME
+echo start $(date +%s.%N) $(hostname) ${SLURM_RESTART_COUNT:-0} >> $log
+trap "echo told \\$(date +%s.%N) >> $log; [ $SLURM_JOB_NAME != obedient ] || exit 0" TERM
+while :; do echo alive $(date +%s.%N) $(hostname) >> $log; sleep 0.1; done'
+"""
+
+
+class Log:
+    """What a victim has written."""
+
+    def __init__(self, path: Path) -> None:
+        self.rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def of(self, kind: str) -> list[list[str]]:
+        return [row[1:] for row in self.rows if row[0] == kind]
+
+
+@pytest.fixture(scope="module")
+def preempted(shell: Shell) -> dict[str, str]:
+    """Job ids by name: three victims have lost their nodes to urgent jobs, and two of them run again on others."""
+    victims = {"obedient": "nograce", "stubborn": "preemptible", "cancelled": "cancel"}
+    jobs = {each: shell.submit(each, VICTIM, f"--partition={victims[each]}", "--exclusive") for each in victims}
+    _wait_until(lambda: all((shell.home / f"log.{each}").exists() for each in victims))
+    for job in jobs.values():
+        node = shell("squeue", "--noheader", f"--jobs={job}", "--format=%N")
+        shell.submit("urgent", "sleep 120", "--partition=urgent", f"--nodelist={node}", "--exclusive")
+    _wait_until(lambda: all(len(Log(shell.home / f"log.{each}").of("start")) == 2 for each in ("obedient", "stubborn")))
+    shell.wait_for_state(jobs["cancelled"], "PREEMPTED", "CANCELLED")
+    return jobs
+
+
+def _wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_an_ordinary_user_runs_on_every_node(cluster: Cluster, shell: Shell) -> None:
+    """srun starts a task on each node; each is a machine of its own name, and the user is nobody special."""
+    assert shell("id", "--user") != "0"
+    said = shell("srun", "--nodes=5", "bash", "-c", "echo $(hostname) $SLURMD_NODENAME $(id --user)")
+    uid = pwd.getpwnam(cluster.user).pw_uid
+    assert sorted(said.splitlines()) == [f"{node} {node} {uid}" for node in cluster.nodes]
+
+
+def test_a_preempted_job_starts_again_on_another_node(preempted: dict[str, str], shell: Shell) -> None:
+    """Without grace time: told, gone, and after the hold of a few seconds back under the same id elsewhere."""
+    first, second = Log(shell.home / "log.obedient").of("start")
+    assert first[1] != second[1]
+    assert (first[2], second[2]) == ("0", "1")
+    assert float(second[0]) - float(first[0]) < 45
+    assert shell.state(preempted["obedient"]) == "RUNNING"
+
+
+def test_the_grace_time_is_kept(preempted: dict[str, str], shell: Shell, cluster: Cluster) -> None:
+    """A job that will not go is told at once, and killed after grace time and KillWait.
+
+    Slurm looks at most every 30 s whether a grace time is over: it may last so much longer, never less.
+    """
+    log = Log(shell.home / "log.stubborn")
+    first, second = log.of("start")
+    told = float(log.of("told")[0][0])
+    last = max(float(when) for when, host in log.of("alive") if host == first[1])
+    assert cluster.grace_seconds < last - told < cluster.grace_seconds + 30 + 8 + 10
+    assert second[1] != first[1]
+
+
+def test_a_cancel_partition_does_not_requeue(preempted: dict[str, str], shell: Shell) -> None:
+    """There a preempted job is over."""
+    assert len(Log(shell.home / "log.cancelled").of("start")) == 1
+
+
+def test_accounting_remembers_each_attempt(preempted: dict[str, str], shell: Shell, cluster: Cluster) -> None:
+    """sacct tells the preempted attempt of a requeued job from the running one."""
+    command = ["sacct", "--duplicates", "--allocations", "--noheader", "--parsable2", "--format=State,NodeList,Account"]
+    _wait_until(lambda: len(shell(*command, f"--jobs={preempted['obedient']}").splitlines()) == 2)
+    first, second = shell(*command, f"--jobs={preempted['obedient']}").splitlines()
+    assert re.fullmatch(r"(PREEMPTED|REQUEUED)\|\w+\|research", first)
+    assert re.fullmatch(r"RUNNING\|\w+\|research", second)
+
+
+def test_a_node_can_be_cut_off_and_healed(cluster: Cluster) -> None:
+    """A node without its cable is out of reach, and runs on."""
+    node = cluster.nodes[-1]
+    where = (cluster.address_of(node), cluster.node_ports[0])
+    socket.create_connection(where, timeout=5).close()
+    nodes.cut(cluster, node)
+    with pytest.raises(OSError, match=r"timed out|No route|unreachable"):
+        socket.create_connection(where, timeout=0.5)
+    assert nodes.slurmd_of(cluster, node)
+    nodes.heal(cluster, node)
+    socket.create_connection(where, timeout=5).close()
+
+
+def test_nodes_die_and_come_back(cluster: Cluster, shell: Shell) -> None:
+    """A killed slurmd leaves its node, a power failure nothing; both start again and take work."""
+    shell("scancel", "--full", "--signal=KILL", f"--user={cluster.user}")  # at once, without KillWait
+    killed, dead = cluster.nodes[:2]
+    clusters.wait_until_idle(cluster)
+    nodes.kill_slurmd(cluster, killed)
+    assert nodes.inside(cluster, killed, ["true"]).returncode == 0
+    nodes.power_off(cluster, dead)
+    with pytest.raises(Exception, match=f"{dead} is not running"):
+        nodes.inside(cluster, dead, ["true"])
+    for node in (killed, dead):
+        nodes.boot(cluster, node)
+    said = shell("srun", "--nodes=2", f"--nodelist={killed},{dead}", "hostname")
+    assert sorted(said.splitlines()) == [killed, dead]
+
+
+def test_nothing_is_open_to_everybody(cluster: Cluster) -> None:
+    """The key is munge's alone, and nobody else may write into the cluster's folder."""
+    assert stat.S_IMODE((cluster.munge / "key").stat().st_mode) == 0o400
+    assert (cluster.munge / "key").owner() == "munge"
+    writable = [
+        path
+        for path in [cluster.folder, *cluster.folder.rglob("*")]
+        if path.lstat().st_mode & stat.S_IWOTH and not path.is_symlink() and not path.is_socket()
+    ]
+    assert writable == []
+
+
+def test_two_clusters_stand_side_by_side(
+    cluster: Cluster, shell: Shell, bring_up: Callable[..., Cluster], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each has its own nodes, user and key; taken down with a job on it that ignores signals, one leaves no trace."""
+    before = name_spaces()
+    second = bring_up("b", num_nodes=3, settings=("MaxArraySize=21", "jobrequeue=0"))
+    assert traces(second.name)
+    other = Shell(second)
+    assert other("srun", "--nodes=3", "bash", "-c", "echo $SLURMD_NODENAME").split() != []
+    assert re.search(r"^MaxArraySize *= 21$", other("scontrol", "show", "config"), re.MULTILINE)
+    assert re.search(r"^JobRequeue *= 0$", other("scontrol", "show", "config"), re.MULTILINE)
+    credential = other("munge", "--no-input", f"--socket={second.munge_socket}")
+    (cluster.folder / "credential").write_text(credential, encoding="ascii")
+    foreign = ["unmunge", f"--socket={cluster.munge_socket}", f"--input={cluster.folder}/credential"]
+    assert "Invalid credential" in ask(foreign).stderr
+    job = other.submit("deaf", 'trap "" TERM INT HUP; (setsid sleep 600 &); while :; do sleep 1; done')
+    other.wait_for_state(job, "RUNNING")
+    clusters.down(second)
+    assert traces(second.name) == {}
+    assert name_spaces() <= before
+    assert shell("squeue", "--noheader") == ""
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(DEVCLUSTER), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.usefixtures("possible")
+@pytest.mark.parametrize("role", ["munged", "slurmctld", "node-{}2"])
+def test_down_removes_what_a_killed_up_has_left(role: str) -> None:
+    """Killed at any moment, `up` leaves what `down` finds."""
+    name = free_name("c")
+    before = name_spaces()
+    reached = registry.folder_of(name) / "output" / role.format(name)
+    with subprocess.Popen([sys.executable, str(DEVCLUSTER), "up", f"--name={name}", "--isolated"]) as up:
+        _wait_until(reached.exists)
+        up.send_signal(signal.SIGKILL)
+    assert traces(name)
+    again = _run("up", f"--name={name}")
+    assert again.returncode == 1
+    assert "is already there: `down` removes it" in again.stderr
+    assert _run("down", f"--name={name}").returncode == 0
+    assert traces(name) == {}
+    assert name_spaces() <= before
+
+
+@pytest.mark.usefixtures("possible")
+def test_what_does_not_come_up_says_why_and_goes() -> None:
+    """A wrong setting is answered with Slurm's own reason, at once, and nothing is left."""
+    name = free_name("d")
+    done = _run("up", f"--name={name}", "--set", "SelectType=select/nonsense")
+    assert done.returncode == 1
+    assert "Can't find plugin for select/nonsense" in done.stderr
+    assert traces(name) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("up", "--name=Dev1"), "1 to 8 letters a-z, not 'Dev1'"),
+        (("up", "--nodes=0"), "1 to 80 nodes, not 0"),
+        (("up", "--folder=/tmp/a b"), "without blanks or signs, not '/tmp/a b'"),
+        (("up", "--set", "MaxArraySize"), "Key=Value, a line of slurm.conf, not 'MaxArraySize'"),
+        (("down", "--name=nobody"), "there is no cluster 'nobody'"),
+    ],
+)
+@pytest.mark.usefixtures("possible")
+def test_wrong_words_are_refused_in_one_sentence(words: tuple[str, ...], reason: str) -> None:
+    """What was wrong, what was found and what would be right; never a traceback."""
+    done = _run(*words)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_ordinary_user_is_told_that_it_takes_root() -> None:
+    """Without root, `up` refuses before it has made anything."""
+    program = "import os, sys; from slurm.devcluster.cli import main; os.geteuid() or os.setuid(65534); main(['up'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert "it takes root" in done.stderr
