@@ -131,7 +131,8 @@ def test_every_restart_is_told_with_cause_and_host(whole_report):
     assert told == expected
     page = (whole_report / "index.html").read_text("utf-8")
     assert (
-        "3 restarts: 1 after preemption, 1 after time limit, 1 after crash. 2 moved to another host; 80 steps" in page
+        "3 restarts: 1 after preemption, 1 after a time limit, 1 after a crash. 2 moved to another host; 80 steps"
+        in page
     )
 
 
@@ -180,6 +181,15 @@ def test_a_damaged_description_costs_one_clip(new_run, spoil):
     assert len(material.problems) == 1
     assert "gen_genre-1_num-20.json is left out" in material.problems[0]
     assert "gen_genre-1_num-20.json is left out" in write_report(run.paths, ReportConfig()).read_text("utf-8")
+
+
+@pytest.mark.parametrize("facts", ["[]", "{", '{"classes": 5, "not_taken": "x"}', '{"classes": [5, {"id": "a"}]}'])
+def test_damaged_facts_of_the_data_cost_only_themselves(small_run, facts):
+    """Whatever data.json holds, the audio is there under the names of its own descriptions."""
+    small_run.paths.data_facts.write_text(facts)
+    material = gather(small_run.paths)
+    assert [row.name for row in material.classes] == ["metal"]
+    assert "gen_genre-0_num-20.mp3" in write_report(small_run.paths, ReportConfig()).read_text("utf-8")
 
 
 def test_unreadable_audio_is_named(small_run):

@@ -36,8 +36,8 @@ def test_the_clips_looked_at_first_get_their_picture_first(clips, num_drawn, rul
     assert len(thumbnails.text) <= budget
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda value: st.dictionaries(st.text(), value)))
+@settings(deadline=None, max_examples=30)
+@given(st.dictionaries(st.text(), st.lists(st.text())))
 def test_json_in_a_script_element_cannot_end_it(value):
     """Whatever the texts are, no ``<`` is left, everything is ASCII, and reading it gives the value back."""
     text = script_json({"value": value})

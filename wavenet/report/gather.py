@@ -127,6 +127,12 @@ def _data_facts(path: Path, problems: list[str]) -> dict[str, Any]:
         return {}
 
 
+def entries_of(facts: Mapping[str, Any], key: str) -> list[Any]:
+    """The list ``facts[key]``, empty where it is missing or something else."""
+    entries = facts.get(key)
+    return entries if isinstance(entries, list) else []
+
+
 def _config_text(path: Path, problems: list[str]) -> str:
     try:
         return path.read_bytes().decode("utf-8", "backslashreplace")
@@ -156,7 +162,7 @@ def _checkpoints(run: RunPaths, problems: list[str]) -> tuple[Committed, ...]:
 def _classes(data: Mapping[str, Any], clips: list[GeneratedClip], problems: list[str]) -> tuple[ClassRow, ...]:
     """The classes of the data, most training audio first, then those known from generated audio alone."""
     rows: dict[int, ClassRow] = {}
-    for entry in data.get("classes", ()):
+    for entry in entries_of(data, "classes"):
         try:
             row = ClassRow(
                 class_id=int(entry["id"]),

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WINDOW = 1024
-_WINDOWS_PER_COLUMN = 3
+_WINDOWS_PER_COLUMN = 2
 _LOWEST_HZ = 60.0
 _FLOOR_DB = -75.0
 _TOP_SHADE = 15

@@ -11,7 +11,7 @@ from typing import Any
 
 from wavenet.report import words
 from wavenet.report.curves import Restart, restarts
-from wavenet.report.gather import GeneratedClip, Material
+from wavenet.report.gather import GeneratedClip, Material, entries_of
 from wavenet.report.samples import pair_seconds
 from wavenet.training.history import AttemptRow
 
@@ -25,6 +25,10 @@ _STATES = {
     "crash": "ended by a crash",
     "nan loss": "stopped: the loss was no number",
 }
+
+
+_AFTER = {"user": "a stop by the user", "time limit": "a time limit", "node failure": "a node failure",
+          "crash": "a crash", "finished": "an earlier end"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def restart_sentence(material: Material) -> str:
     by_cause: defaultdict[str, int] = defaultdict(int)
     for mark in marks:
         by_cause[mark.cause] += 1
-    causes = ", ".join(f"{number} after {cause}" for cause, number in by_cause.items())
+    causes = ", ".join(f"{number:,} after {_AFTER.get(cause, cause)}" for cause, number in by_cause.items())
     moved, lost = sum(mark.is_moved for mark in marks), sum(mark.lost_steps for mark in marks)
     return (
         f"{words.count(len(marks), 'restart')}: {causes}. {moved:,} moved to another host; "
@@ -183,7 +187,7 @@ def class_rows(material: Material) -> list[dict[str, str]]:
 
 def not_taken_rows(material: Material) -> list[tuple[str, str]]:
     """(reason, number of recordings), most first; entries of another form are passed over."""
-    entries = material.data.get("not_taken", ())
+    entries = entries_of(material.data, "not_taken")
     known = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("count"), int)]
     known.sort(key=lambda entry: -entry["count"])
     return [(str(entry.get("reason", "no reason given")), f"{entry['count']:,}") for entry in known]
