@@ -125,7 +125,7 @@ def slurm_parameters(cluster: ClusterConfig, name: str, num_tasks: int, threads:
         "time": cluster.time_limit_minutes,
         "signal_delay_s": cluster.warning_seconds,
         "gpus_per_node": cluster.gpus_per_node,
-        "mem": f"{cluster.memory_gb:g}G" if cluster.memory_gb else "",
+        "mem": f"{round(1024 * cluster.memory_gb)}M" if cluster.memory_gb else "",
         "array_parallelism": parallel,
         "setup": list(cluster.setup),
         # Sites with JobRequeue=0 refuse to requeue a job that did not ask for it, and submitit never asks.

@@ -13,7 +13,7 @@ from jobs import tasks
 from jobs.arrays import ArrayTask, run_array
 from jobs.cluster import ClusterConfig, Executor
 from jobs.environment import num_cores
-from jobs.folders import DEFAULT_ROOT, absolute, run_paths
+from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
 from jobs.local import fresh_folder
 from jobs.submission import Submission, max_parallel, print_plan, require_slurm, submit
 from jobs.terminal import Display, duration, plural

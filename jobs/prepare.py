@@ -54,6 +54,8 @@ def prepare(keys: PrepareKeys) -> None:
     )
     display.end()
     if is_prepared(data, plan.request):
+        # Planning has listed the files anew; only the index knows which of them could not be used.
+        build_index(data)
         display.line(f"prepare: {plural(plan.num_recordings, 'recording')} in shards already")
     else:
         work = _work(data, plan, cluster)
@@ -80,9 +82,9 @@ def _in_words(facts: Mapping[str, Any], data: Path) -> Iterator[str]:
     """Totals per class, and why the rest was not taken."""
     width = max(len(one["name"]) for one in facts["classes"])
     for one in facts["classes"]:
-        hours, held_out = one["train_hours"], one["validation_hours"]
         count = plural(one["num_recordings"], "recording")
-        yield f"  {one['name']:<{width}}  {count}, {hours:.2f} hours to train on, {held_out:.2f} held out"
+        train, held_out = _amount(one["train_hours"]), _amount(one["validation_hours"])
+        yield f"  {one['name']:<{width}}  {count}, {train} to train on, {held_out} held out"
     for genre in facts.get("missing_genres", []):
         yield f"  {genre:<{width}}  no recording was taken, so it is no class"
     found, taken = facts["num_recordings_found"], facts["num_recordings_taken"]
@@ -90,3 +92,7 @@ def _in_words(facts: Mapping[str, Any], data: Path) -> Iterator[str]:
         reasons = ", ".join(f"{one['count']} x {one['reason']}" for one in facts["not_taken"])
         yield f"{found - taken} of {plural(found, 'file')} not taken ({reasons}): {shown(DataPaths(data).catalogue)}"
     yield f"shards: {shown(data)}"
+
+
+def _amount(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"

@@ -32,6 +32,7 @@ _EXTENDABLE = (
     "checkpoint_every",
     "checkpoint_seconds",
     "checkpoint_steps",
+    "spread_checkpoints",
     "keep_newest",
     "keep_every",
 )

@@ -61,7 +61,7 @@ class Display:
         started = time.monotonic()
 
         def report(done: int, total: int) -> None:
-            self.show(f"{label} {fraction(done, total)}{_left(started, done, total)}", is_last=False)
+            self.show(f"{label} {fraction(done, total)}{_left(started, done, total)}", is_last=done >= total)
 
         return report
 
