@@ -93,7 +93,7 @@ def _dispatch(words: list[str]) -> None:
     if any(word in ("--help", "-h") for word in words[1:]):
         from jobs.help import of_verb
 
-        print(of_verb(verb.name, verb.summary, verb.schema()))
+        print(of_verb(verb.name, verb.summary, verb.schema(), [word for word in words[1:] if "=" in word]))
         return
     verb.run(_keys(verb, words[1:]))
 

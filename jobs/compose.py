@@ -18,7 +18,7 @@ from jobs.folders import DEFAULT_ROOT, run_paths
 from jobs.frozen import read_config
 from jobs.overrides import Override, read_overrides, unquote
 from jobs.structure import Key, freeze, keys_of, node_of
-from wavenet.errors import UsageError
+from wavenet.errors import UsageError, WavenetError
 from wavenet.model.config import Conditioning
 
 T = TypeVar("T")
@@ -45,6 +45,28 @@ def compose_keys(verb: str, schema: type[T], arguments: Sequence[str], frozen: M
     """
     frozen = frozen or {}
     keys = {key.name: key for key in keys_of(schema)}
+    node, typed = _composed(verb, schema, keys, arguments, frozen)
+    _require_given(verb, keys, node)
+    values = _with_derived(_resolved(node))
+    if "preset" in keys:
+        values["preset"] = typed["model"].text if "model" in typed else frozen.get("preset", DEFAULT_PRESET)
+    return freeze(schema, values)
+
+
+def shown_values(verb: str, schema: type, arguments: Sequence[str]) -> dict[str, Any]:
+    """Every key's value by its dotted name, as it would be with ``arguments``; words that are wrong do not count."""
+    keys = {key.name: key for key in keys_of(schema)}
+    try:
+        node, _ = _composed(verb, schema, keys, arguments, {})
+    except WavenetError:
+        node, _ = _composed(verb, schema, keys, [], {})
+    return {name: OmegaConf.select(node, name) for name in keys}
+
+
+def _composed(
+    verb: str, schema: type, keys: Mapping[str, Key], arguments: Sequence[str], frozen: Mapping[str, Any]
+) -> tuple[DictConfig, dict[str, Override]]:
+    """The checked tree of values, and what was typed by key."""
     arguments, profiles = _with_profiles(arguments) if "cluster" in keys else (list(arguments), {})
     choices = {name: names for name, names in (("model", list_presets()), ("cluster", list(profiles))) if name in keys}
     typed = read_overrides(verb, schema, arguments, choices)
@@ -56,12 +78,8 @@ def compose_keys(verb: str, schema: type[T], arguments: Sequence[str], frozen: M
     if "cluster" in keys:
         defaults.append({"cluster": default_cluster()})
     _register(verb, _primary(schema, keys, frozen, defaults), profiles)
-    node = _compose(verb, typed)
-    _require_given(verb, keys, node)
-    values = _with_derived(_resolved(node))
-    if "preset" in keys:
-        values["preset"] = typed["model"].text if "model" in typed else frozen.get("preset", DEFAULT_PRESET)
-    return freeze(schema, values)
+    with initialize_config_module("jobs.configs", version_base="1.3"):
+        return compose(f"{verb}_keys", [override.hydra for override in typed.values()]), typed
 
 
 def compose_for_run(verb: str, schema: type[T], arguments: Sequence[str]) -> T:
@@ -124,11 +142,6 @@ def _register(verb: str, primary: DictConfig, profiles: Mapping[str, dict[str, A
     store.store(name=f"{verb}_keys", node=primary)
     for name, profile in profiles.items():
         store.store(group="cluster", name=name, node=profile)
-
-
-def _compose(verb: str, typed: Mapping[str, Override]) -> DictConfig:
-    with initialize_config_module("jobs.configs", version_base="1.3"):
-        return compose(f"{verb}_keys", [override.hydra for override in typed.values()])
 
 
 def _require_given(verb: str, keys: Mapping[str, Key], node: DictConfig) -> None:

@@ -22,23 +22,6 @@ from wavenet.world import World
 PROGRAM = str(Path(sys.executable).with_name("wavenet"))
 SECONDS = 3.0
 
-TINY = [
-    "cluster=local",
-    "cluster.restart_pause_seconds=0.1",
-    "model.layers_per_stack=4",
-    "model.residual_channels=8",
-    "model.dilation_channels=8",
-    "model.skip_channels=8",
-    "training.window_samples=200",
-    "training.micro_batches=2",
-    "training.warmup_steps=2",
-    "training.validation_every=0",
-    "training.checkpoint_steps=[]",
-    "training.spread_checkpoints=1",
-    "training.log_every=1",
-]
-"""A model that takes a step in some milliseconds."""
-
 
 @pytest.fixture(scope="session")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -71,25 +54,13 @@ def wavenet(tmp_path: Path, environment: dict[str, str]) -> Callable[..., subpro
 
     def run(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [PROGRAM, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
-        )
-
-    return run
-
-
-@pytest.fixture
-def begin(tmp_path: Path, environment: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
-    """Start a command in a session of its own, as a shell does, and leave it running."""
-
-    def start(*words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
             [PROGRAM, *words],
             cwd=tmp_path,
             env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
-            start_new_session=True,
+            timeout=timeout,
+            check=False,
         )
 
-    return start
+    return run

@@ -12,6 +12,7 @@ import pytest
 
 from jobs import cli
 from jobs.cli import VERBS, main
+from jobs.overrides import DERIVED
 from jobs.structure import keys_of
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -31,8 +32,14 @@ def test_a_verbs_help_lists_its_keys(verb: cli.Verb, capsys: pytest.CaptureFixtu
     """Each key with its default; the word anywhere behind the verb is enough."""
     assert main([verb.name, "nonsense", "--help"]) == 0
     shown = capsys.readouterr().out
-    hidden = {"preset", "model.num_conditions"}
-    assert all(f"  {key.name}=" in shown for key in keys_of(verb.schema()) if not key.is_group and key.name not in hidden)
+    names = {key.name for key in keys_of(verb.schema()) if not key.is_group} - DERIVED.keys()
+    assert all(f"  {name}=" in shown for name in names)
+
+
+def test_help_shows_the_values_of_what_is_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` behind a preset tells what the preset sets."""
+    assert main(["train", "model=reference", "--help"]) == 0
+    assert "  model.skip_channels=512 " in capsys.readouterr().out
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,7 +58,7 @@ def test_the_same_configuration_again_changes_nothing(run: RunPaths) -> None:
 def test_another_identity_is_refused_or_accepted_by_name(run: RunPaths, wanted: RunConfig, name: str) -> None:
     """Refused, the run is as it was and the sentence names key, old and new; accepted, the change is written down."""
     before = run.config.read_bytes()
-    with pytest.raises(MismatchError, match=rf"began with {name}=.* would be another run with {name}=.*accept=\[{name}\]"):
+    with pytest.raises(MismatchError, match=rf"began with {name}=.* run with {name}=.*accept=\[{name}\]"):
         settle(run, wanted, ())
     assert run.config.read_bytes() == before
     assert settle(run, wanted, (name,)) == (name,)

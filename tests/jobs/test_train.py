@@ -153,7 +153,7 @@ def test_a_run_with_a_living_owner_cannot_be_started_again(root: Path, data: Pat
 def test_a_run_of_another_machine_is_taken_over_by_name_only(root: Path, data: Path) -> None:
     """Only that machine could tell whether its process lives."""
     Ledger.claim(RunPaths(root / "far"), Owner("elsewhere", 1, 1))
-    with pytest.raises(BusyError, match="last started on elsewhere .* go on with takeover=true"):
+    with pytest.raises(BusyError, match=r"last started on elsewhere .* go on with takeover=true"):
         start(root, data, "far")
     run = start(root, data, "far", "takeover=true", "training.num_steps=2")
     assert list_committed(run)[-1].step == 2
