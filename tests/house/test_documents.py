@@ -36,9 +36,10 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["jobs", "slurm", "tests"])
 def test_the_tables_of_a_folder_name_what_is_there(folder: str) -> None:
-    """Each file or folder that a folder's README lists in its table exists."""
+    """Each file or folder that a folder's README lists in its table of places exists."""
     text = (ROOT / folder / "README.md").read_text(encoding="utf-8")
-    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    table = text.split("\n| place |")[1].split("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     places = [place for row in rows for place in re.findall(r"`([^`]+)`", row)]
     assert places
     assert [place for place in places if not (ROOT / folder / place).exists()] == []
