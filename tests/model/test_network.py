@@ -67,7 +67,7 @@ def test_recomputing_gives_bitwise_equal_gradients(num_threads, random_model, ra
     torch.set_num_threads(num_threads)
     config = ModelConfig(num_stacks=3, layers_per_stack=6, num_conditions=3)
     model = random_model(config)
-    levels, condition = random_inputs(config, 2, config.receptive_field + 700)
+    levels, condition = random_inputs(config, 2, config.receptive_field + 200)
     kept = gradients(model, levels, condition)
     model.recompute = True
     recomputed = gradients(model, levels, condition)
@@ -80,7 +80,7 @@ def test_training_twice_with_two_threads_gives_bitwise_equal_gradients(random_mo
     try:
         config = ModelConfig(num_conditions=3)
         model = random_model(config)
-        levels, condition = random_inputs(config, 3, config.receptive_field + 1000)
+        levels, condition = random_inputs(config, 3, config.receptive_field + 300)
         first, second = (gradients(model, levels, condition) for _ in range(2))
         assert all(torch.equal(first[name], second[name]) for name in first)
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from wavenet.model.layers import LayerWeights, first_layer, gate_scale, layer_gr
 from wavenet.seeds import generator
 
 Array = NDArray[np.float32]
+
+_GROUP_LAYERS = 8
+"""More at once need more memory where layers are recomputed; fewer make more sums over all skip channels."""
 
 
 def array_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -99,12 +103,20 @@ def initial_arrays(config: ModelConfig, seed: int) -> dict[str, Array]:
     return arrays
 
 
+def _recomputed(*arguments: Any, **keywords: Any) -> tuple[Tensor, Tensor]:
+    """`layer_group` whose activations are forgotten after the forward pass and computed again in the backward pass."""
+    results: tuple[Tensor, Tensor] = checkpoint(
+        layer_group, *arguments, **keywords, use_reentrant=False, preserve_rng_state=False
+    )
+    return results
+
+
 class WaveNet(nn.Module):
     """The network; see `ModelConfig` for its shape and `array_shapes` for its weights.
 
     Attributes:
         config: its shape.
-        recompute: forget each stack's activations in the forward pass and compute them again in the backward pass:
+        recompute: forget each group's activations in the forward pass and compute them again in the backward pass:
             a third more time, a fraction of the memory, bitwise equal gradients.
 
     A new network's weights are undefined until `initialise` or `load_arrays`.
@@ -186,21 +198,9 @@ class WaveNet(nn.Module):
         rows = first_layer(levels[:, num_available - num_outputs :].t(), self.input_weight)
         skip: Tensor = self.skip_bias.sum(0)
         weights = self.layers(condition, batch)
-        for group, skip_weight in zip(self._groups(weights), self._skip_weights(), strict=True):
-            is_last = group[-1] is weights[-1]
-            if self.recompute and torch.is_grad_enabled():
-                rows, contribution = checkpoint(
-                    layer_group,
-                    rows,
-                    group,
-                    skip_weight,
-                    num_outputs,
-                    is_last=is_last,
-                    use_reentrant=False,
-                    preserve_rng_state=False,
-                )
-            else:
-                rows, contribution = layer_group(rows, group, skip_weight, num_outputs, is_last=is_last)
+        for group, skip_weight in self._groups(weights):
+            run = _recomputed if self.recompute and torch.is_grad_enabled() else layer_group
+            rows, contribution = run(rows, group, skip_weight, num_outputs, is_last=group[-1] is weights[-1])
             skip = skip + contribution
         hidden = torch.relu(torch.addmm(self.hidden_bias, torch.relu(skip), self.hidden_weight))
         logits = torch.addmm(self.output_bias, hidden, self.output_weight)
@@ -221,11 +221,8 @@ class WaveNet(nn.Module):
             )
         ]
 
-    def _groups(self, weights: list[LayerWeights]) -> Iterator[list[LayerWeights]]:
-        """Layers of each stack: the unit of one skip product and of recomputation."""
-        size = self.config.layers_per_stack
-        return (weights[start : start + size] for start in range(0, len(weights), size))
-
-    def _skip_weights(self) -> Iterator[Tensor]:
-        """Skip weights (layers·D, S) of each stack."""
-        return iter(self.skip_weight.view(self.config.num_stacks, -1, self.config.skip_channels).unbind(0))
+    def _groups(self, weights: list[LayerWeights]) -> Iterator[tuple[list[LayerWeights], Tensor]]:
+        """Groups of layers with their skip weights (layers·D, S): the unit of one skip product and of recomputation."""
+        for start in range(0, len(weights), _GROUP_LAYERS):
+            stop = min(start + _GROUP_LAYERS, len(weights))
+            yield weights[start:stop], self.skip_weight[start:stop].flatten(0, 1)
