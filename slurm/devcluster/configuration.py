@@ -74,7 +74,7 @@ def _settings(cluster: Cluster) -> dict[str, str]:
         "ReturnToService": "2",
         "MinJobAge": "600",
         # The defaults, 60 and 30 s, are for clusters of thousands of jobs; here somebody waits for each one.
-        "SchedulerParameters": "sched_interval=3,bf_interval=3,batch_sched_delay=0",
+        "SchedulerParameters": "sched_interval=1,bf_interval=1,batch_sched_delay=0",
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pwd
 import re
+import shlex
 import signal
 import socket
 import stat
@@ -36,10 +37,11 @@ while :; do echo alive $(date +%s.%N) $(hostname) >> $log; sleep 0.1; done'
 
 
 class Log:
-    """What a victim has written."""
+    """What a victim has written; nothing as long as it has not started."""
 
     def __init__(self, path: Path) -> None:
-        self.rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self.rows = [line.split() for line in lines]
 
     def of(self, kind: str) -> list[list[str]]:
         return [row[1:] for row in self.rows if row[0] == kind]
@@ -50,7 +52,8 @@ def preempted(shell: Shell) -> dict[str, str]:
     """Job ids by name: three victims have lost their nodes to urgent jobs, and two of them run again on others."""
     victims = {"obedient": "nograce", "stubborn": "preemptible", "cancelled": "cancel"}
     jobs = {each: shell.submit(each, VICTIM, f"--partition={victims[each]}", "--exclusive") for each in victims}
-    _wait_until(lambda: all((shell.home / f"log.{each}").exists() for each in victims))
+    # Told before it listens, a victim would simply die.
+    _wait_until(lambda: all(Log(shell.home / f"log.{each}").of("alive") for each in victims))
     for job in jobs.values():
         node = shell("squeue", "--noheader", f"--jobs={job}", "--format=%N")
         shell.submit("urgent", "sleep 120", "--partition=urgent", f"--nodelist={node}", "--exclusive")
@@ -90,6 +93,7 @@ def test_the_grace_time_is_kept(preempted: dict[str, str], shell: Shell, cluster
     """
     log = Log(shell.home / "log.stubborn")
     first, second = log.of("start")
+    assert log.of("told"), log.rows
     told = float(log.of("told")[0][0])
     last = max(float(when) for when, host in log.of("alive") if host == first[1])
     assert cluster.grace_seconds < last - told < cluster.grace_seconds + 30 + 8 + 10
@@ -125,7 +129,8 @@ def test_a_node_can_be_cut_off_and_healed(cluster: Cluster) -> None:
 
 def test_nodes_die_and_come_back(cluster: Cluster, shell: Shell) -> None:
     """A killed slurmd leaves its node, a power failure nothing; both start again and take work."""
-    shell("scancel", "--full", "--signal=KILL", f"--user={cluster.user}")  # at once, without KillWait
+    shell("scancel", "--signal=KILL", f"--user={cluster.user}")  # steps: their jobs end at once, without KillWait
+    shell("scancel", f"--user={cluster.user}")
     killed, dead = cluster.nodes[:2]
     clusters.wait_until_idle(cluster)
     nodes.kill_slurmd(cluster, killed)
@@ -151,15 +156,14 @@ def test_nothing_is_open_to_everybody(cluster: Cluster) -> None:
     assert writable == []
 
 
-def test_two_clusters_stand_side_by_side(
-    cluster: Cluster, shell: Shell, bring_up: Callable[..., Cluster], capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Each has its own nodes, user and key; taken down with a job on it that ignores signals, one leaves no trace."""
+def test_two_clusters_stand_side_by_side(cluster: Cluster, shell: Shell, bring_up: Callable[..., Cluster]) -> None:
+    """Each has its own nodes and key; taken down with a job on it that ignores signals, one leaves no trace."""
     before = name_spaces()
-    second = bring_up("b", num_nodes=3, settings=("MaxArraySize=21", "jobrequeue=0"))
+    second = bring_up("b", user=cluster.user, num_nodes=3, settings=("MaxArraySize=21", "jobrequeue=0"))
     assert traces(second.name)
     other = Shell(second)
-    assert other("srun", "--nodes=3", "bash", "-c", "echo $SLURMD_NODENAME").split() != []
+    said = other("srun", "--nodes=3", "bash", "-c", "echo $SLURMD_NODENAME")
+    assert sorted(said.splitlines()) == list(second.nodes)
     assert re.search(r"^MaxArraySize *= 21$", other("scontrol", "show", "config"), re.MULTILINE)
     assert re.search(r"^JobRequeue *= 0$", other("scontrol", "show", "config"), re.MULTILINE)
     credential = other("munge", "--no-input", f"--socket={second.munge_socket}")
@@ -171,12 +175,36 @@ def test_two_clusters_stand_side_by_side(
     clusters.down(second)
     assert traces(second.name) == {}
     assert name_spaces() <= before
-    assert shell("squeue", "--noheader") == ""
+    assert shell("squeue", "--noheader") == ""  # the other one answers, and the user who was there already stays
 
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(DEVCLUSTER), *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.usefixtures("possible")
+def test_the_readmes_first_cluster_does_what_it_says() -> None:
+    """The commands of slurm/README.md succeed one after the other, and the preempted job moves to another node."""
+    name = free_name("f")
+    text = (DEVCLUSTER.parent / "README.md").read_text(encoding="utf-8").partition("## A Slurm of your own")[2]
+    lines = [shlex.split(line.replace("dev1", f"{name}1")) for line in text.split("```")[1].splitlines() if line]
+    assert all(line[:2] == ["python3", "slurm/devcluster"] for line in lines)
+    for _, _, verb, *words in lines:
+        if "--partition=urgent" in words:
+            _wait_until(lambda: _second_job(name) == ("RUNNING", "0", f"{name}1"))
+        if verb == "down":
+            _wait_until(lambda: _second_job(name) == ("RUNNING", "1", f"{name}2"))
+        done = _run(verb, f"--name={name}", *words)
+        assert done.returncode == 0, done.stderr
+    assert traces(name) == {}
+
+
+def _second_job(name: str) -> tuple[str, str, str]:
+    """State, restarts and node of the job that the README submits after its srun."""
+    said = _run("as-user", f"--name={name}", "scontrol", "--oneliner", "show", "job", "2").stdout
+    facts = dict(word.split("=", 1) for word in said.split() if "=" in word)
+    return facts["JobState"], facts["Restarts"], facts["NodeList"]
 
 
 @pytest.mark.usefixtures("possible")
