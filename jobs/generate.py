@@ -45,20 +45,25 @@ def generate(keys: GenerateKeys) -> None:
     planned = make_plan(run, keys.generate, keys.seed, data if data.is_dir() else None, display.line)
     missing = [request for request in planned if not is_done(run, request)]
     work = _by_checkpoint(run, missing, data, keys.cluster)
-    submission = Submission.of(keys.cluster, f"wavenet-generate-{run.name}", num_jobs=len(work))
     there = f", {len(planned) - len(missing)} of them there already" if len(missing) < len(planned) else ""
     display.line(f"generate: {plural(len(planned), 'clip')} of {plural(len(_steps(planned)), 'checkpoint')}{there}")
     if keys.dry_run:
-        print_plan([submission])
+        print_plan([submission(keys, len(work))])
         return
     if keys.cluster.executor is Executor.slurm:
         require_slurm()
         calls = [(task.function, *task.arguments) for task in work]
-        submit(submission, fresh_folder(run.jobs, "generate"), tasks.work, calls)
+        submit(submission(keys, len(work)), fresh_folder(run.jobs, "generate"), tasks.work, calls)
         return
     run_array("generate", work, run.jobs, keys.cluster, display)
     for line in _in_words(run, planned):
         display.line(line)
+
+
+def submission(keys: GenerateKeys, num_checkpoints: int | None = None) -> Submission:
+    """What a scheduler is asked for; how many checkpoints there will be is not known before training."""
+    name = f"wavenet-generate-{run_paths(keys.run, keys.root).name}"
+    return Submission.of(keys.cluster, name, num_jobs=num_checkpoints)
 
 
 def _by_checkpoint(

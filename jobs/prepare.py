@@ -42,9 +42,8 @@ class PrepareKeys:
 def prepare(keys: PrepareKeys) -> None:
     """Catalogue the music and write its shards; what is written already is not written again."""
     data, cluster = absolute(keys.data), keys.cluster
-    name = f"wavenet-prepare-{data.name}"
     if keys.dry_run:
-        print_plan([Submission.of(cluster, name, num_jobs=max_parallel(cluster))])
+        print_plan([submission(keys)])
         return
     if cluster.executor is Executor.slurm:
         require_slurm()
@@ -61,13 +60,18 @@ def prepare(keys: PrepareKeys) -> None:
         work = _work(data, plan, cluster)
         if cluster.executor is Executor.slurm:
             calls = [(task.function, *task.arguments) for task in work]
-            submission = Submission.of(cluster, name, num_jobs=len(work))
-            submit(submission, fresh_folder(data / "jobs", "prepare"), tasks.work, calls)
+            submit(submission(keys, len(work)), fresh_folder(data / "jobs", "prepare"), tasks.work, calls)
             return
         run_array("prepare", work, data / "jobs", cluster, display)
         build_index(data)
     for line in _in_words(read_facts(data), data):
         display.line(line)
+
+
+def submission(keys: PrepareKeys, num_workers: int | None = None) -> Submission:
+    """What a scheduler is asked for; without a plan as many workers as the profile allows."""
+    name = f"wavenet-prepare-{absolute(keys.data).name}"
+    return Submission.of(keys.cluster, name, num_jobs=num_workers or max_parallel(keys.cluster))
 
 
 def _work(data: Path, plan: Plan, cluster: ClusterConfig) -> list[ArrayTask]:

@@ -6,19 +6,23 @@ from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from omegaconf import MISSING
-from wavenet.generation.config import GenerationConfig
 
 from jobs.cluster import ClusterConfig
 from jobs.compose import DEFAULT_PRESET
 from jobs.folders import DEFAULT_ROOT
 from jobs.generate import GenerateKeys, generate
+from jobs.generate import submission as generate_submission
 from jobs.prepare import PrepareKeys, prepare
+from jobs.prepare import submission as prepare_submission
 from jobs.report import ReportKeys, report
+from jobs.submission import print_plan
 from jobs.supervise import Watch, nobody
 from jobs.train import TrainKeys, train
+from jobs.train import submission as train_submission
 from wavenet.audio.clips import ClipsConfig
 from wavenet.catalogue.genres import GenresConfig
 from wavenet.catalogue.split import SplitConfig
+from wavenet.generation.config import GenerationConfig
 from wavenet.model.config import ModelConfig
 from wavenet.report.config import ReportConfig
 from wavenet.settings import key
@@ -52,6 +56,15 @@ class RunKeys:
 
 def run(keys: RunKeys, watch: Watch = nobody) -> None:
     """Prepare, train, generate, report."""
+    if keys.dry_run:
+        print_plan(
+            [
+                prepare_submission(part(PrepareKeys, keys)),
+                train_submission(part(TrainKeys, keys)),
+                generate_submission(part(GenerateKeys, keys)),
+            ]
+        )
+        return
     prepare(part(PrepareKeys, keys))
     train(part(TrainKeys, keys), watch)
     generate(part(GenerateKeys, keys))

@@ -45,12 +45,12 @@ class TrainKeys:
 
 def train(keys: TrainKeys, watch: Watch = nobody) -> None:
     """Train the run to its end, or submit the job that does."""
+    if keys.dry_run:
+        print_plan([submission(keys)])
+        return
     run = run_paths(keys.run, keys.root)
     dataset = open_dataset(absolute(keys.data))
     model = fitting(keys.model, dataset)
-    if keys.dry_run:
-        print_plan([_submission(run, keys)])
-        return
     if keys.cluster.executor is Executor.slurm:
         require_slurm()
     require_free(run, takeover=keys.takeover)
@@ -64,7 +64,7 @@ def train(keys: TrainKeys, watch: Watch = nobody) -> None:
             return
         order = _order(run, keys, model, accept)
         if keys.cluster.executor is Executor.slurm:
-            submit(_submission(run, keys), fresh_folder(run.jobs, "train"), tasks.train, [(order,)])
+            submit(submission(keys), fresh_folder(run.jobs, "train"), tasks.train, [(order,)])
             return
         _train_here(run, keys, order, display, watch)
 
@@ -123,7 +123,7 @@ def _order(run: RunPaths, keys: TrainKeys, model: ModelConfig, accept: tuple[str
     )
 
 
-def _submission(run: RunPaths, keys: TrainKeys) -> Submission:
-    return Submission.of(
-        keys.cluster, f"wavenet-train-{run.name}", num_tasks=keys.training.processes, threads=keys.training.threads
-    )
+def submission(keys: TrainKeys) -> Submission:
+    """What a scheduler is asked for."""
+    name = f"wavenet-train-{run_paths(keys.run, keys.root).name}"
+    return Submission.of(keys.cluster, name, num_tasks=keys.training.processes, threads=keys.training.threads)

@@ -49,7 +49,7 @@ def test_a_follower_gives_every_complete_line_once(
     pieces: list[bytes], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """However the writer's bytes are cut."""
-    path = Path(tmp_path_factory.mktemp("log")) / "log"
+    path = tmp_path_factory.mktemp("log") / "log"
     follower = Follower(path)
     lines = follower.lines()
     for piece in pieces:

@@ -15,7 +15,7 @@ from jobs.compose import compose_for_run
 from jobs.demo import Interrupter
 from jobs.environment import host_name
 from jobs.local import LocalJob
-from jobs.ownership import launching
+from jobs.ownership import launching, require_free
 from jobs.processes import started_tick
 from jobs.supervise import Watch, nobody
 from jobs.terminal import STEP_LINE, Display
@@ -145,18 +145,16 @@ def test_a_run_with_a_living_owner_cannot_be_started_again(root: Path, data: Pat
     with pytest.raises(BusyError, match=rf"already running as process {os.getpid()} on {host_name()}"):
         start(root, data, "owned", "takeover=true")
     Ledger.claim(run, Owner(host_name(), os.getpid(), tick - 1))
-    with launching(run):
-        pass
-    start(root, data, "owned", "training.num_steps=2")
+    require_free(run, takeover=False)
 
 
 def test_a_run_of_another_machine_is_taken_over_by_name_only(root: Path, data: Path) -> None:
     """Only that machine could tell whether its process lives."""
-    Ledger.claim(RunPaths(root / "far"), Owner("elsewhere", 1, 1))
+    run = RunPaths(root / "far")
+    Ledger.claim(run, Owner("elsewhere", 1, 1))
     with pytest.raises(BusyError, match=r"last started on elsewhere .* go on with takeover=true"):
         start(root, data, "far")
-    run = start(root, data, "far", "takeover=true", "training.num_steps=2")
-    assert list_committed(run)[-1].step == 2
+    require_free(run, takeover=True)
 
 
 def test_a_loss_that_is_no_number_is_not_tried_again(root: Path, data: Path) -> None:
