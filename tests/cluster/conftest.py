@@ -56,6 +56,14 @@ def cluster(bring_up: Callable[..., Cluster]) -> Cluster:
     return bring_up("a", num_nodes=5, grace_seconds=4, is_isolated=True, has_accounting=True)
 
 
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    """Fails if it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 @dataclass(frozen=True)
 class Shell:
     """Runs commands as the submitting user of a cluster."""
