@@ -88,6 +88,7 @@ class _Array:
         self._display = display
 
     def run(self, interrupts: Interrupts) -> None:
+        self._display.begin()
         while self._waiting or self._running:
             while self._waiting and len(self._running) < max_parallel(self._cluster):
                 self._start(*self._waiting.popleft())

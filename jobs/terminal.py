@@ -44,12 +44,15 @@ class Display:
         sys.stdout.flush()
         self._is_dirty = True
 
+    def begin(self) -> None:
+        """Something begins whose progress will be shown: a log's first line of it can wait like the others."""
+        self._last = -1e9 if self._is_terminal else time.monotonic()
+
     def end(self) -> None:
         """Leave the line of progress as it is and go on below it."""
         if self._is_dirty:
             print(flush=True)
         self._is_dirty = False
-        self._last = -1e9
 
     def _clear(self) -> None:
         if self._is_dirty:
@@ -59,9 +62,11 @@ class Display:
     def progress(self, label: str) -> Progress:
         """A `Progress` shown as ``label 12/40 (30 %)``."""
         started = time.monotonic()
+        self.begin()
 
         def report(done: int, total: int) -> None:
-            self.show(f"{label} {fraction(done, total)}{_left(started, done, total)}", is_last=done >= total)
+            left = _left(started, done, total) if self._is_terminal else ""
+            self.show(f"{label} {fraction(done, total)}{left}", is_last=done >= total)
 
         return report
 
