@@ -18,7 +18,7 @@ from jobs.folders import DEFAULT_ROOT, run_paths
 from jobs.frozen import read_config
 from jobs.overrides import Override, read_overrides, unquote
 from jobs.structure import Key, freeze, keys_of, node_of
-from wavenet.errors import UsageError, WavenetError
+from wavenet.errors import InputError, UsageError, WavenetError
 from wavenet.model.config import Conditioning
 
 T = TypeVar("T")
@@ -131,7 +131,11 @@ def _checked_profile(name: str) -> dict[str, Any]:
 def _primary(schema: type, keys: Mapping[str, Key], frozen: Mapping[str, Any], defaults: list[Any]) -> DictConfig:
     node = node_of(schema)
     known = {name: value for name, value in frozen.items() if name in keys}
-    node.merge_with(known)
+    try:
+        node.merge_with(known)
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the run's config.yaml must hold what this version writes: {reason}") from error
     with open_dict(node):
         node["defaults"] = defaults
     return node

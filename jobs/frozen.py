@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from typing import Any
 
@@ -57,8 +57,9 @@ def read_config(run: RunPaths) -> dict[str, Any] | None:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{str(run.config)!r} must be a run's configuration in YAML: {reason}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{str(run.config)!r} must be a run's configuration of format {FORMAT}, and it is not")
+    needed = {"changes", *(field.name for field in fields(RunConfig))}
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not needed <= content.keys():
+        raise InputError(f"{str(run.config)!r} must be a run's whole configuration of format {FORMAT}, and it is not")
     return {**content, "data": os.fsdecode(content["data"])}
 
 

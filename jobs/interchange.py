@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omegaconf import MISSING
-from wavenet.generation.config import Weights
 
 from jobs.environment import owner, placement
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
 from jobs.ownership import launching, require_free
 from wavenet.checkpoint.store import Committed, list_committed
 from wavenet.errors import InputError, UsageError
+from wavenet.generation.config import Weights
 from wavenet.run_paths import RunPaths
 from wavenet.settings import key
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from submitit import LocalExecutor
+from submitit.core.utils import FailedJobError
 
 from jobs.cluster import ClusterConfig, local_parameters
 from jobs.environment import quiet_submitit
 from jobs.processes import children
-from jobs.results import Killed, Result
+from jobs.results import Failed, Killed, Result
 from jobs.signals import ignored_interrupts
 from wavenet import durable
 
@@ -73,7 +74,10 @@ class LocalJob:
         task = self._job.task(0)
         if not task.paths.result_pickle.exists():
             return Killed()
-        result: Result = task.result()
+        try:
+            result: Result = task.result()
+        except FailedJobError as error:  # before or after our own code: a pickle of another version, a full disk
+            return Failed(str(error).strip().splitlines()[-1], is_final=False)
         return result
 
     def tidy(self) -> None:

@@ -69,6 +69,12 @@ def test_another_preset_on_top_of_a_run_counts() -> None:
     assert compose("model=reference", **frozen).model.num_stacks == 5
 
 
+def test_a_run_of_another_version_is_told() -> None:
+    """A key that this program does not know is not dropped in silence."""
+    with pytest.raises(InputError, match=r"config\.yaml must hold what this version writes: .*momentum"):
+        compose(preset="tiny", training={"momentum": 0.9})
+
+
 def test_a_profile_may_be_a_file(tmp_path: Path) -> None:
     """A copy of slurm.yaml with a site's values is named by its path; keys of the command line win."""
     profile = tmp_path / "my, 'site'.yaml"

@@ -93,7 +93,7 @@ def test_accepting_an_unknown_key_is_refused(run: RunPaths) -> None:
     settle(run, CONFIG, ("numerics.torch",))
 
 
-@pytest.mark.parametrize("text", ["format: 99", "just words", "a: [", "\x00"])
+@pytest.mark.parametrize("text", ["format: 99", "format: 1", "just words", "a: [", "\x00"])
 def test_a_file_that_is_no_configuration_is_named(run: RunPaths, text: str) -> None:
     """A damaged config.yaml is an error with its path, not a new run."""
     run.config.write_text(text)
