@@ -42,6 +42,12 @@ def quiet_submitit() -> None:
     os.environ.setdefault("SUBMITIT_LOG_LEVEL", "WARNING")
 
 
+def done_marker() -> Path | None:
+    """The file by which a job of ours tells its batch script that all is done."""
+    path = os.environ.get("WAVENET_DONE")
+    return Path(path) if path else None
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where in a job this process is."""

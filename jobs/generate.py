@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from jobs import tasks
+from jobs import slurm_tasks, tasks
 from jobs.arrays import ArrayTask, run_array
 from jobs.cluster import ClusterConfig, Executor
 from jobs.environment import num_cores
@@ -52,8 +52,8 @@ def generate(keys: GenerateKeys) -> None:
         return
     if keys.cluster.executor is Executor.slurm:
         require_slurm()
-        calls = [(task.function, *task.arguments) for task in work]
-        submit(submission(keys, len(work)), fresh_folder(run.jobs, "generate"), tasks.work, calls)
+        calls = [(tasks.work, task.function, *task.arguments) for task in work]
+        submit(submission(keys, len(work)), fresh_folder(run.jobs, "generate"), slurm_tasks.run, calls)
         return
     run_array("generate", work, run.jobs, keys.cluster, display)
     for line in _in_words(run, planned):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from jobs.environment import host_name
+from jobs import scheduler, submitted
+from jobs.environment import Placement, host_name
 from jobs.processes import started_tick
+from jobs.scheduler import QueuedJob
 from wavenet import durable
 from wavenet.checkpoint.ledger import Claim, current_claim
 from wavenet.errors import BusyError
@@ -34,6 +36,9 @@ def require_free(run: RunPaths, *, takeover: bool) -> None:
     if claim is None:
         return
     owner = claim.owner
+    if owner.job_id is not None:
+        _require_gone(run, scheduler.ask([owner.job_id]), takeover=takeover)
+        return
     alive = is_alive(claim)
     if alive:
         raise BusyError(
@@ -45,6 +50,45 @@ def require_free(run: RunPaths, *, takeover: bool) -> None:
             f"the run {run.name!r} was last started on {owner.host} (process {owner.pid}) and has written no end; if "
             f"that process is gone, go on with takeover=true"
         )
+
+
+def require_takeover(run: RunPaths, place: Placement, *, takeover: bool) -> None:
+    """Raise `BusyError` unless the start of a job at ``place`` may take the run over from its latest owner.
+
+    It may from an older start of the same job, and from an owner that is dead. Another job is dead when it is not in
+    the queue: one that waits there would take the run back, and so on for ever.
+    """
+    claim = current_claim(run)
+    if claim is None:
+        return
+    other = claim.owner.job_id
+    if other is None:
+        require_free(run, takeover=takeover)
+    elif other != place.job_id:
+        _require_gone(run, scheduler.ask([other]), takeover=takeover)
+
+
+def require_not_queued(run: RunPaths, *, takeover: bool) -> None:
+    """Raise `BusyError` when Slurm has a job of the run in its queue, or when it does not answer and might."""
+    _require_gone(run, submitted.in_queue(run), takeover=takeover)
+
+
+def _require_gone(run: RunPaths, jobs: Sequence[QueuedJob] | None, *, takeover: bool) -> None:
+    if jobs is None and not takeover and not _has_ended_for_good(run):
+        raise BusyError(
+            f"squeue does not say whether a job is at the run {run.name!r}; if none is, go on with takeover=true"
+        )
+    if jobs:
+        raise BusyError(
+            f"the run {run.name!r} is queued or running already: {submitted.in_words(jobs)}; "
+            f"`wavenet cancel run={run.name}` ends it"
+        )
+
+
+def _has_ended_for_good(run: RunPaths) -> bool:
+    """Whether the newest attempt has written an end after which no scheduler starts another."""
+    attempts = read_history(run).attempts
+    return bool(attempts) and attempts[-1].cause in ("finished", "user", "nan loss")
 
 
 def _has_ended(run: RunPaths, attempt: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from jobs import tasks
+from jobs import slurm_tasks, tasks
 from jobs.arrays import ArrayTask, run_array
 from jobs.cluster import ClusterConfig, Executor
 from jobs.folders import absolute, shown
@@ -59,8 +59,8 @@ def prepare(keys: PrepareKeys) -> None:
     else:
         work = _work(data, plan, cluster)
         if cluster.executor is Executor.slurm:
-            calls = [(task.function, *task.arguments) for task in work]
-            submit(submission(keys, len(work)), fresh_folder(data / "jobs", "prepare"), tasks.work, calls)
+            calls = [(tasks.work, task.function, *task.arguments) for task in work]
+            submit(submission(keys, len(work)), fresh_folder(data / "jobs", "prepare"), slurm_tasks.run, calls)
             return
         run_array("prepare", work, data / "jobs", cluster, display)
         build_index(data)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs import submitted
+from jobs.batch import launcher, with_decisions
 from jobs.cluster import ClusterConfig, Executor, parameters
 from jobs.environment import has_slurm, num_cores
 from jobs.folders import shown
@@ -23,15 +25,25 @@ class Submission:
     num_jobs: int | None = 1
     """None: known only when the stage before it is done."""
     parallel: int = 1
+    most_idle: int = 0
+    """Restarts in a row without progress before a job is given up."""
 
     @classmethod
     def of(
-        cls, cluster: ClusterConfig, name: str, *, num_jobs: int | None = 1, num_tasks: int = 1, threads: int = 1
+        cls,
+        cluster: ClusterConfig,
+        name: str,
+        *,
+        num_jobs: int | None = 1,
+        num_tasks: int = 1,
+        threads: int = 1,
+        most_idle: int | None = None,
     ) -> Submission:
         """What ``cluster`` asks for a job of ``num_tasks`` processes with ``threads`` threads each."""
         asked = parameters(cluster, name, num_tasks, threads)
         parallel = max_parallel(cluster) if num_jobs is None else min(num_jobs, max_parallel(cluster))
-        return cls(name, cluster.executor, asked, num_jobs, parallel)
+        idle = cluster.array_attempts - 1 if most_idle is None else most_idle
+        return cls(name, cluster.executor, asked, num_jobs, parallel, idle)
 
 
 def max_parallel(cluster: ClusterConfig) -> int:
@@ -57,8 +69,14 @@ def submit(
     folder: Path,
     function: Callable[..., Any],
     arguments: Sequence[tuple[Any, ...]],
-) -> list[str]:
-    """Submit one job for each tuple of arguments, as one array where there are several, and print the ids.
+) -> str:
+    """Submit one job for each tuple of arguments, as one array where there are several, and print the id.
+
+    Args:
+        folder: new, in the ``jobs/`` of a run or data folder, which records the job.
+
+    Returns:
+        The id of the job or array.
 
     Raises:
         UsageError: this machine has no Slurm.
@@ -68,17 +86,18 @@ def submit(
     from submitit import SlurmExecutor
     from submitit.core.utils import FailedJobError
 
-    executor = SlurmExecutor(folder)
-    executor.update_parameters(**submission.parameters)
+    executor = SlurmExecutor(folder, python=launcher(folder))
+    executor.update_parameters(**with_decisions(submission.parameters, folder, submission.most_idle))
     try:
         jobs = executor.map_array(function, *zip(*arguments, strict=True))
     except FailedJobError as error:
         reason = str(error).strip().splitlines()[-1]
         raise StageFailedError(f"Slurm did not take {submission.name}: {reason}") from error
-    ids = [str(job.job_id) for job in jobs]
-    more = f" ... {ids[-1]}" if len(ids) > 1 else ""
-    print(f"submitted {submission.name} as {ids[0]}{more}; logs in {shown(folder)}")
-    return ids
+    job_id = str(jobs[0].job_id).partition("_")[0]
+    submitted.add(folder.parent, job_id, submission.name)
+    tasks = f" with {len(jobs)} tasks" if len(jobs) > 1 else ""
+    print(f"submitted {submission.name} as job {job_id}{tasks}; logs in {shown(folder)}", flush=True)
+    return job_id
 
 
 def require_slurm() -> None:

@@ -12,6 +12,7 @@ from jobs.folders import shown
 from jobs.local import LocalJob
 from jobs.results import Done, Failed, Killed, Result
 from jobs.signals import Interrupts, counted_interrupts
+from jobs.stopped import is_stopped
 from jobs.terminal import Display, Follower
 from wavenet.checkpoint.store import list_committed
 from wavenet.errors import InterruptedRunError, StageFailedError, WavenetError
@@ -49,11 +50,12 @@ def carry_through(
     with counted_interrupts() as interrupts:
         while True:
             job = start(restart_count)
-            result = _follow(job, cluster, interrupts, num_steps=num_steps, display=display, watch=watch)
+            result = _follow(run, job, cluster, interrupts, num_steps=num_steps, display=display, watch=watch)
             job.tidy()
             if isinstance(result, Done) and result.value.is_finished:
                 return result.value  # type: ignore[no-any-return]  # a training task's value
             before, saved = saved, _newest(run)
+            _see_marker(run, interrupts)
             if interrupts.count:
                 raise InterruptedRunError(_stopped(run, saved))
             if isinstance(result, Failed) and result.is_final:
@@ -68,12 +70,14 @@ def carry_through(
             # The class project's scripts find restarts by this line's beginning.
             display.line(f"Restarting the service at {_now()} from step {saved}: {reason}")
             _pause(cluster.restart_pause_seconds, interrupts)
+            _see_marker(run, interrupts)
             if interrupts.count:
                 raise InterruptedRunError(_stopped(run, saved))
             restart_count += 1
 
 
 def _follow(
+    run: RunPaths,
     job: LocalJob,
     cluster: ClusterConfig,
     interrupts: Interrupts,
@@ -94,6 +98,7 @@ def _follow(
             display.end()
             return job.result()
         now = time.monotonic()
+        _see_marker(run, interrupts)
         if interrupts.count and asked is None:
             display.line("stopping: the state is saved at the end of this step; Ctrl-C again ends it at once")
             asked = now
@@ -103,6 +108,12 @@ def _follow(
             job.send(signal.SIGINT)
             sent = now
         job.wait(_POLL_SECONDS)
+
+
+def _see_marker(run: RunPaths, interrupts: Interrupts) -> None:
+    """`wavenet cancel`, perhaps on another machine, counts as a first Ctrl-C."""
+    if not interrupts.count and is_stopped(run):
+        interrupts.count = 1
 
 
 def _newest(run: RunPaths) -> int:

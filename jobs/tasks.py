@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from jobs import signals
-from jobs.environment import host_name, owner, placement
+from jobs.causes import JobStop, cause_of_stop
+from jobs.environment import Placement, host_name, owner, placement
+from jobs.ownership import require_takeover
 from jobs.results import Done, Failed, caught
 from wavenet.generation.requests import ClipRequest
 from wavenet.model.config import ModelConfig
@@ -36,20 +38,31 @@ class TrainOrder:
     accept: tuple[str, ...]
     restart_count: int
     rendezvous: Path
+    takeover: bool = False
 
 
 def train(order: TrainOrder) -> Done | Failed:
     """One attempt at a run, as one of its ranks; the value is an `Outcome`."""
-    stop = StopRequest()
+    place = placement()
+    stop = JobStop(lambda guess: cause_of_stop(order.run, place, guess))
     # Before torch is imported, which takes seconds in which a signal would kill.
     signals.install(stop)
-    return caught(lambda: _train(order, stop))
+    if place.job_id is not None:
+        order = _of_this_start(order, place)
+    return caught(lambda: _train(order, place, stop))
 
 
-def _train(order: TrainOrder, stop: StopRequest) -> Outcome:
+def _of_this_start(order: TrainOrder, place: Placement) -> TrainOrder:
+    """Slurm starts the same pickle again and again; what differs is in the environment."""
+    rendezvous = order.rendezvous.with_name(f"rendezvous-{place.job_id}-{place.restart_count}.json")
+    return replace(order, restart_count=place.restart_count, rendezvous=rendezvous)
+
+
+def _train(order: TrainOrder, place: Placement, stop: StopRequest) -> Outcome:
     from wavenet.training.loop import train as train_attempt
 
-    place = placement()
+    if place.job_id is not None:
+        require_takeover(order.run, place, takeover=order.takeover)
     job = TrainingJob(
         run=order.run,
         data=order.data,

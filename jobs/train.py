@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from omegaconf import MISSING
 
-from jobs import tasks
+from jobs import slurm_tasks, stopped, tasks
 from jobs.cluster import ClusterConfig, Executor
 from jobs.compose import DEFAULT_PRESET
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
 from jobs.frozen import RunConfig, settle
 from jobs.local import LocalJob, fresh_folder, start
-from jobs.ownership import launching, require_free
+from jobs.ownership import launching, require_free, require_not_queued
 from jobs.submission import Submission, print_plan, require_slurm, submit
 from jobs.supervise import Watch, carry_through, nobody
 from jobs.terminal import Display
@@ -53,6 +53,7 @@ def train(keys: TrainKeys, watch: Watch = nobody) -> None:
     model = fitting(keys.model, dataset)
     if keys.cluster.executor is Executor.slurm:
         require_slurm()
+    require_not_queued(run, takeover=keys.takeover)
     require_free(run, takeover=keys.takeover)
     with launching(run):
         accept = _freeze(run, keys, model, dataset)
@@ -62,9 +63,10 @@ def train(keys: TrainKeys, watch: Watch = nobody) -> None:
                 f"the run {run.name!r} is finished: step {keys.training.num_steps} is in {shown(run.checkpoints)}"
             )
             return
+        stopped.unmark(run)
         order = _order(run, keys, model, accept)
         if keys.cluster.executor is Executor.slurm:
-            submit(submission(keys), fresh_folder(run.jobs, "train"), tasks.train, [(order,)])
+            submit(submission(keys), fresh_folder(run.jobs, "train"), slurm_tasks.run, [(tasks.train, order)])
             return
         _train_here(run, keys, order, display, watch)
 
@@ -120,10 +122,17 @@ def _order(run: RunPaths, keys: TrainKeys, model: ModelConfig, accept: tuple[str
         accept=accept,
         restart_count=0,
         rendezvous=run.jobs / "rendezvous.json",
+        takeover=keys.takeover,
     )
 
 
 def submission(keys: TrainKeys) -> Submission:
     """What a scheduler is asked for."""
     name = f"wavenet-train-{run_paths(keys.run, keys.root).name}"
-    return Submission.of(keys.cluster, name, num_tasks=keys.training.processes, threads=keys.training.threads)
+    return Submission.of(
+        keys.cluster,
+        name,
+        num_tasks=keys.training.processes,
+        threads=keys.training.threads,
+        most_idle=keys.cluster.idle_restarts,
+    )

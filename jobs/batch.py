@@ -1,0 +1,38 @@
+"""The batch script of a submission: submitit's, with ``slurm/batch.sh`` around the program."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+_SCRIPT = Path(__file__).parent.parent / "slurm" / "batch.sh"
+
+RESTART_LOG = "_restart-"
+
+
+def with_decisions(parameters: dict[str, Any], folder: Path, most_idle: int) -> dict[str, Any]:
+    """``parameters`` of submitit's Slurm executor with the decision whether the job is started again.
+
+    The text is copied into the script, which Slurm keeps: an update of the program does not reach a job in the queue.
+
+    Args:
+        folder: of the submission; the one above it holds the stop marker and the log of decisions.
+        most_idle: restarts in a row without a new checkpoint.
+    """
+    head = [f"folder={shlex.quote(str(folder))}", f"most_idle={most_idle}"]
+    setup = [*parameters.get("setup", []), *head, *_SCRIPT.read_text("utf-8").splitlines()]
+    return {**parameters, "setup": setup, "use_srun": False, "stderr_to_stdout": True}
+
+
+def launcher(folder: Path) -> str:
+    """The shell's words before Python's own: each task under srun, with a log for each start.
+
+    srun takes neither the number of cores nor, where the site says so, the environment from sbatch. One task that
+    ends must not end the others, which may be saving. Python is srun's own child: under process tracking by cgroups a
+    shell between them would get the signals in its place.
+    """
+    log = f'{shlex.quote(str(folder).replace("%", "%%"))}/"$id"_%t{RESTART_LOG}"$restart".log'
+    options = ["--unbuffered", "--kill-on-bad-exit=0", "--export=ALL", '--cpus-per-task="${SLURM_CPUS_PER_TASK:-1}"']
+    return " ".join(["srun", *options, f"--output={log}", shlex.quote(sys.executable)])

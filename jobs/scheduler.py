@@ -1,0 +1,88 @@
+"""What Slurm says about jobs: the only place that asks squeue, scontrol and scancel. No accounting is needed."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_PATIENCE_SECONDS = 5.0
+_FIELDS = "%A|%i|%T|%r|%N|%j"
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job, or one task of an array, that is in the queue: waiting, running or ending."""
+
+    job_id: str
+    """As the user knows it; 12_3 for a task of an array."""
+    state: str
+    reason: str
+    nodes: str
+    name: str
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether Slurm has decided that it is over or to be started again; not yet which, for a short while."""
+        return self.state not in ("PENDING", "RUNNING", "CONFIGURING", "SUSPENDED")
+
+
+def ask(job_ids: Sequence[str]) -> list[QueuedJob] | None:
+    """Those of the jobs that are in the queue; None where Slurm gives no answer.
+
+    Slurm forgets a job some minutes after its end and then knows no such id, which is an answer.
+    """
+    if not job_ids:
+        return []
+    done = _run(["squeue", "--noheader", f"--jobs={','.join(job_ids)}", f"--format={_FIELDS}"])
+    if done is None:
+        return None
+    if done.returncode:
+        if "Invalid job id" not in done.stderr:
+            return None
+        if len(job_ids) == 1:
+            return []
+        answers = [ask([job_id]) for job_id in job_ids]
+        return None if None in answers else [job for answer in answers if answer for job in answer]
+    rows = (line.split("|", 5) for line in done.stdout.splitlines())
+    return [QueuedJob(*fields[1:]) for fields in rows if len(fields) == 6]
+
+
+def facts_of(job_id: str) -> dict[str, str]:
+    """What ``scontrol show job`` says, by its own names; empty where there is no answer, as on some compute nodes."""
+    return _facts(["scontrol", "--oneliner", "show", "job", job_id])
+
+
+def facts_of_partition(name: str) -> dict[str, str]:
+    """What ``scontrol show partition`` says."""
+    return _facts(["scontrol", "--oneliner", "show", "partition", name])
+
+
+def is_down(node: str) -> bool:
+    """Whether Slurm has given the node up."""
+    return _facts(["scontrol", "--oneliner", "show", "node", node]).get("State", "").startswith("DOWN")
+
+
+def cancel(job_ids: Sequence[str]) -> str | None:
+    """Cancel the jobs in every state; return Slurm's complaint, if any. A job that is over is no complaint."""
+    done = _run(["scancel", *job_ids])
+    if done is None:
+        return "scancel gave no answer"
+    complaint = done.stderr.strip()
+    return complaint if done.returncode and "Invalid job id" not in complaint else None
+
+
+def _facts(command: Sequence[str]) -> dict[str, str]:
+    done = _run(command)
+    if done is None or done.returncode:
+        return {}
+    return dict(word.split("=", 1) for word in done.stdout.split() if "=" in word)
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str] | None:
+    try:
+        return subprocess.run(  # noqa: S603  no shell
+            command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None

@@ -1,0 +1,62 @@
+"""The record of a run's jobs: ``jobs/submitted``, one line each with job id and name; batch scripts add to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from jobs import scheduler
+from jobs.scheduler import QueuedJob
+from wavenet import durable
+from wavenet.run_paths import RunPaths
+
+
+def add(jobs: Path, job_id: str, name: str) -> None:
+    """Note in the folder ``jobs`` that a job, or an array, was submitted."""
+    path = jobs / "submitted"
+    with durable.storage_errors(path), path.open("a", encoding="utf-8") as file:
+        file.write(f"{job_id} {name}\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def names(run: RunPaths) -> dict[str, str]:
+    """Names of the submitted jobs by their ids, in the order of submission."""
+    try:
+        lines = (run.jobs / "submitted").read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return {job_id: name for job_id, _, name in (line.partition(" ") for line in lines) if job_id.isdigit()}
+
+
+def in_queue(run: RunPaths) -> list[QueuedJob] | None:
+    """Those of the run's jobs that Slurm has in its queue; None where it gives no answer.
+
+    Ids come round again after some years, and start anew with a new cluster: the name has to fit as well.
+    """
+    recorded = names(run)
+    jobs = scheduler.ask(list(recorded)[-_NEWEST:])
+    return None if jobs is None else [job for job in jobs if recorded.get(job.job_id.partition("_")[0]) == job.name]
+
+
+_NEWEST = 50
+
+
+def in_words(jobs: Iterable[QueuedJob]) -> str:
+    """``job 12 is PENDING (BeginTime)``; tasks of arrays are counted."""
+    by_array: dict[str, list[QueuedJob]] = {}
+    for job in jobs:
+        by_array.setdefault(job.job_id.partition("_")[0], []).append(job)
+    return ", ".join(_one(job_id, group) for job_id, group in by_array.items())
+
+
+def _one(job_id: str, group: list[QueuedJob]) -> str:
+    if len(group) == 1:
+        job = group[0]
+        where = f" on {job.nodes}" if job.nodes else ""
+        why = f" ({job.reason})" if job.reason not in ("None", "") else ""
+        return f"job {job.job_id} ({job.name}) is {job.state}{where}{why}"
+    states = [job.state for job in group]
+    counted = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    return f"job {job_id} ({group[0].name}): {counted}"
