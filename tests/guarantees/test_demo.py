@@ -13,13 +13,11 @@ import pytest
 import soundfile
 
 pytestmark = pytest.mark.xdist_group("wheel")
-LIMIT_SECONDS = 8 * 60
 
 
 @pytest.mark.timeout(1500)
-def test_the_demo_takes_minutes_and_ends_with_the_reports_path(demo: Any) -> None:
-    """Under eight minutes on two cores; the last line is where to look."""
-    assert demo.seconds < LIMIT_SECONDS
+def test_the_demo_ends_with_the_reports_path(demo: Any) -> None:
+    """The last line is where to look, as a path and as a link."""
     last = demo.output.rstrip().splitlines()[-1]
     assert "index.html" in last
     link = re.search(r"file://(\S+)", last)
