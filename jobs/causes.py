@@ -14,20 +14,15 @@ _NONE = ("", "None", "Unknown", "N/A")
 
 
 class JobStop(StopRequest):
-    """A wish to stop whose cause is looked up once, where the loop asks for it and not where the signal arrives."""
+    """A wish to stop whose cause is looked up when all is saved: until then every second may be the last."""
 
     def __init__(self, look_up: Callable[[str], str]) -> None:
         super().__init__()
         self._look_up = look_up
-        self._known: str | None = None
 
-    @property
-    def cause(self) -> str | None:
-        """Why to stop, or None while nobody asked."""
-        guess = super().cause
-        if guess is not None and self._known is None:
-            self._known = self._look_up(guess)
-        return self._known
+    def settled(self, cause: str) -> str:
+        """What stop marker and scheduler say, unless the run has come to its end."""
+        return cause if self.cause is None or cause == "finished" else self._look_up(cause)
 
 
 def cause_of_stop(run: RunPaths, place: Placement, guess: str) -> str:

@@ -18,6 +18,8 @@ from slurm.devcluster import packages, registry
 from slurm.devcluster.record import Cluster
 from slurm.devcluster.users import as_user
 
+from .program import Program, readable
+
 
 def free_name(letter: str) -> str:
     """A name that no other test process and no person uses; 26 letters write the process id in four."""
@@ -51,8 +53,11 @@ def bring_up(possible: None) -> Iterator[Callable[..., Cluster]]:
 
 
 @pytest.fixture(scope="session")
-def cluster(bring_up: Callable[..., Cluster]) -> Cluster:
-    """Five isolated nodes with accounting, and a grace time that a test can wait for."""
+def cluster(program: Program, bring_up: Callable[..., Cluster]) -> Cluster:
+    """Five isolated nodes with accounting, and a grace time that a test can wait for.
+
+    The program comes first: nodes see what was mounted before they started, wherever mounts are not shared.
+    """
     return bring_up("a", num_nodes=5, grace_seconds=4, is_isolated=True, has_accounting=True)
 
 
@@ -97,6 +102,13 @@ class Shell:
             assert time.monotonic() < deadline, f"job {job} is {state}, not {' or '.join(states)}"
             time.sleep(0.3)
         return state
+
+
+@pytest.fixture(scope="session")
+def program(possible: None) -> Iterator[Program]:
+    """The project's own commands, where the cluster's user can read them."""
+    with readable() as program:
+        yield program
 
 
 @pytest.fixture(scope="session")

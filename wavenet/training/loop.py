@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wavenet.batches.loader import read_ahead
 from wavenet.batches.order import WindowOrder
@@ -50,6 +50,7 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
             attempt = _Attempt(job, dataset, model, optimizer, group, recorder)
             outcome = attempt.run_from(restore(optimizer, checkpoint), stop)
             if recorder is not None:
+                outcome = replace(outcome, cause=stop.settled(outcome.cause))
                 recorder.end(outcome.cause, outcome.step)
     return outcome
 

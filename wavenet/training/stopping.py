@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-CAUSES = ("user", "preemption", "time limit", "node failure", "crash")
+CAUSES = ("user", "preemption", "time limit", "requeue", "node failure", "crash")
 """Why an attempt ended before its run did; one word each in history, `status` and report."""
 
 
@@ -20,6 +20,10 @@ class StopRequest:
         """Ask for a stop; the first cause is kept, since a second signal is the same event arriving again."""
         if self._cause is None:
             self._cause = cause
+
+    def settled(self, cause: str) -> str:
+        """``cause`` as well as it can be known; asked when all is saved, so that finding out may take a moment."""
+        return cause
 
     @property
     def cause(self) -> str | None:
