@@ -48,7 +48,7 @@ def _cancel_jobs(run: RunPaths) -> list[str]:
             f"squeue does not say which jobs of the run {run.name!r} are in the queue; they will not train any more, "
             f"but may stay there: scancel {' '.join(submitted.names(run))}"
         )
-    if jobs and (complaint := scheduler.cancel(sorted({job.job_id.partition("_")[0] for job in jobs}))):
+    if jobs and (complaint := scheduler.cancel(sorted({job.array_id for job in jobs}))):
         raise StageFailedError(f"the jobs of the run {run.name!r} cannot be cancelled: {complaint}")
     return [f"cancelled: {submitted.in_words(jobs)}"] if jobs else []
 

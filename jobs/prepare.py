@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,11 @@ def prepare(keys: PrepareKeys) -> None:
         work = _work(data, plan, cluster)
         if cluster.executor is Executor.slurm:
             calls = [(tasks.work, task.function, *task.arguments) for task in work]
-            submit(submission(keys, len(work)), fresh_folder(data / "jobs", "prepare"), slurm_tasks.run, calls)
+            folder = fresh_folder(data / "jobs", "prepare")
+            workers = submit(submission(keys, len(work)), folder, slurm_tasks.run, calls)
+            last = (folder, len(work), tasks.index, data)
+            small = replace(submission(keys, 1), name=f"wavenet-index-{data.name}")
+            submit(small, fresh_folder(data / "jobs", "index"), slurm_tasks.run_after, [last], after=workers)
             return
         run_array("prepare", work, data / "jobs", cluster, display)
         build_index(data)

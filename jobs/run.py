@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from omegaconf import MISSING
 
-from jobs.cluster import ClusterConfig
+from jobs.chain import submit_chain
+from jobs.cluster import ClusterConfig, Executor
 from jobs.compose import DEFAULT_PRESET
 from jobs.folders import DEFAULT_ROOT
 from jobs.generate import GenerateKeys, generate
@@ -55,7 +56,7 @@ class RunKeys:
 
 
 def run(keys: RunKeys, watch: Watch = nobody) -> None:
-    """Prepare, train, generate, report."""
+    """Prepare, train, generate, report; on a cluster, submit the jobs that do."""
     if keys.dry_run:
         print_plan(
             [
@@ -64,6 +65,9 @@ def run(keys: RunKeys, watch: Watch = nobody) -> None:
                 generate_submission(part(GenerateKeys, keys)),
             ]
         )
+        return
+    if keys.cluster.executor is Executor.slurm:
+        submit_chain(part(PrepareKeys, keys), part(TrainKeys, keys), part(GenerateKeys, keys), part(ReportKeys, keys))
         return
     prepare(part(PrepareKeys, keys))
     train(part(TrainKeys, keys), watch)

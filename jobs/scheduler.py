@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _PATIENCE_SECONDS = 5.0
-_FIELDS = "%A|%i|%T|%r|%N|%j"
+_FIELDS = "%i|%T|%r|%N|%j"
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class QueuedJob:
     name: str
 
     @property
-    def is_ending(self) -> bool:
-        """Whether Slurm has decided that it is over or to be started again; not yet which, for a short while."""
-        return self.state not in ("PENDING", "RUNNING", "CONFIGURING", "SUSPENDED")
+    def array_id(self) -> str:
+        """The id as it was submitted."""
+        return self.job_id.partition("_")[0]
 
 
 def ask(job_ids: Sequence[str]) -> list[QueuedJob] | None:
@@ -44,8 +44,8 @@ def ask(job_ids: Sequence[str]) -> list[QueuedJob] | None:
             return []
         answers = [ask([job_id]) for job_id in job_ids]
         return None if None in answers else [job for answer in answers if answer for job in answer]
-    rows = (line.split("|", 5) for line in done.stdout.splitlines())
-    return [QueuedJob(*fields[1:]) for fields in rows if len(fields) == 6]
+    rows = (line.split("|", 4) for line in done.stdout.splitlines())
+    return [QueuedJob(*fields) for fields in rows if len(fields) == 5]
 
 
 def facts_of(job_id: str) -> dict[str, str]:

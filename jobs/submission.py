@@ -69,11 +69,14 @@ def submit(
     folder: Path,
     function: Callable[..., Any],
     arguments: Sequence[tuple[Any, ...]],
+    *,
+    after: str = "",
 ) -> str:
     """Submit one job for each tuple of arguments, as one array where there are several, and print the id.
 
     Args:
         folder: new, in the ``jobs/`` of a run or data folder, which records the job.
+        after: id of a job that has to be over first, however it ended.
 
     Returns:
         The id of the job or array.
@@ -87,7 +90,8 @@ def submit(
     from submitit.core.utils import FailedJobError
 
     executor = SlurmExecutor(folder, python=launcher(folder))
-    executor.update_parameters(**with_decisions(submission.parameters, folder, submission.most_idle))
+    asked = with_decisions(submission.parameters, folder, submission.most_idle)
+    executor.update_parameters(**asked, **({"dependency": f"afterany:{after}"} if after else {}))
     try:
         jobs = executor.map_array(function, *zip(*arguments, strict=True))
     except FailedJobError as error:

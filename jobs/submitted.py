@@ -11,6 +11,8 @@ from jobs.scheduler import QueuedJob
 from wavenet import durable
 from wavenet.run_paths import RunPaths
 
+_NEWEST = 50  # of a run's jobs are asked for
+
 
 def add(jobs: Path, job_id: str, name: str) -> None:
     """Note in the folder ``jobs`` that a job, or an array, was submitted."""
@@ -30,24 +32,30 @@ def names(run: RunPaths) -> dict[str, str]:
     return {job_id: name for job_id, _, name in (line.partition(" ") for line in lines) if job_id.isdigit()}
 
 
-def in_queue(run: RunPaths) -> list[QueuedJob] | None:
-    """Those of the run's jobs that Slurm has in its queue; None where it gives no answer.
+def in_queue(*runs: RunPaths) -> list[QueuedJob] | None:
+    """Those of the runs' jobs that Slurm has in its queue; None where it gives no answer.
 
     Ids come round again after some years, and start anew with a new cluster: the name has to fit as well.
     """
-    recorded = names(run)
-    jobs = scheduler.ask(list(recorded)[-_NEWEST:])
-    return None if jobs is None else [job for job in jobs if recorded.get(job.job_id.partition("_")[0]) == job.name]
+    recorded = {job_id: name for run in runs for job_id, name in list(names(run).items())[-_NEWEST:]}
+    jobs = scheduler.ask(list(recorded))
+    return None if jobs is None else [job for job in jobs if recorded.get(job.array_id) == job.name]
 
 
-_NEWEST = 50
+def last_decision(run: RunPaths) -> str | None:
+    """What the run's newest batch script to end has noted."""
+    try:
+        lines = (run.jobs / "decisions.log").read_text("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return None
+    return lines[-1] if lines else None
 
 
 def in_words(jobs: Iterable[QueuedJob]) -> str:
     """``job 12 is PENDING (BeginTime)``; tasks of arrays are counted."""
     by_array: dict[str, list[QueuedJob]] = {}
     for job in jobs:
-        by_array.setdefault(job.job_id.partition("_")[0], []).append(job)
+        by_array.setdefault(job.array_id, []).append(job)
     return ", ".join(_one(job_id, group) for job_id, group in by_array.items())
 
 

@@ -91,6 +91,14 @@ def write_share(data: Path, world: World, progress: Progress) -> None:
     write(data, world, progress)
 
 
+def index(data: Path) -> Done | Failed:
+    """What completes a data folder whose shards are written."""
+    from wavenet.shards.index import build_index
+
+    signals.end_at_once()
+    return caught(lambda: build_index(data))
+
+
 def generate(
     run: RunPaths, requests: Sequence[ClipRequest], data: Path, threads: int, progress: Progress
 ) -> list[Path]:

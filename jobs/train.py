@@ -50,13 +50,12 @@ def train(keys: TrainKeys, watch: Watch = nobody) -> None:
         return
     run = run_paths(keys.run, keys.root)
     dataset = open_dataset(absolute(keys.data))
-    model = fitting(keys.model, dataset)
     if keys.cluster.executor is Executor.slurm:
         require_slurm()
     require_not_queued(run, takeover=keys.takeover)
     require_free(run, takeover=keys.takeover)
     with launching(run):
-        accept = _freeze(run, keys, model, dataset)
+        order = ordered(run, keys, dataset)
         display = Display()
         if _is_finished(run, keys.training):
             display.line(
@@ -64,7 +63,6 @@ def train(keys: TrainKeys, watch: Watch = nobody) -> None:
             )
             return
         stopped.unmark(run)
-        order = _order(run, keys, model, accept)
         if keys.cluster.executor is Executor.slurm:
             submit(submission(keys), fresh_folder(run.jobs, "train"), slurm_tasks.run, [(tasks.train, order)])
             return
@@ -112,7 +110,10 @@ def _is_finished(run: RunPaths, training: TrainingConfig) -> bool:
     return any(checkpoint.step >= training.num_steps for checkpoint in list_committed(run))
 
 
-def _order(run: RunPaths, keys: TrainKeys, model: ModelConfig, accept: tuple[str, ...]) -> tasks.TrainOrder:
+def ordered(run: RunPaths, keys: TrainKeys, dataset: Dataset) -> tasks.TrainOrder:
+    """What an attempt is to do, with the run's configuration frozen, or held against the frozen one."""
+    model = fitting(keys.model, dataset)
+    accept = _freeze(run, keys, model, dataset)
     return tasks.TrainOrder(
         run=run,
         data=absolute(keys.data),

@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import subprocess
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,9 +13,11 @@ import pytest
 from slurm.devcluster import cluster as clusters
 from slurm.devcluster import packages, registry
 from slurm.devcluster.record import Cluster
-from slurm.devcluster.users import as_user
+from wavenet.run_paths import RunPaths
 
 from .program import Program, readable
+from .shell import Shell, wait_until
+from .user import CLIPS, MUSIC, TINY, Story, User
 
 
 def free_name(letter: str) -> str:
@@ -61,49 +60,6 @@ def cluster(program: Program, bring_up: Callable[..., Cluster]) -> Cluster:
     return bring_up("a", num_nodes=5, grace_seconds=4, is_isolated=True, has_accounting=True)
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
-    """Fails if it does not come true."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
-@dataclass(frozen=True)
-class Shell:
-    """Runs commands as the submitting user of a cluster."""
-
-    cluster: Cluster
-
-    def __call__(self, *command: str, timeout: float = 60) -> str:
-        """What the command prints; it has to succeed."""
-        options = as_user(self.cluster)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **options)
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout.strip()
-
-    @property
-    def home(self) -> Path:
-        return Path(pwd.getpwnam(self.cluster.user).pw_dir)
-
-    def submit(self, name: str, script: str, *options: str) -> str:
-        """Submit a batch script of this text, and bring the job's id."""
-        path = self.home / name
-        path.write_text(f"#!/bin/bash\n{script}\n", encoding="utf-8")
-        return self("sbatch", "--parsable", f"--job-name={name}", *options, str(path))
-
-    def state(self, job: str) -> str:
-        shown = self("scontrol", "--oneliner", "show", "job", job)
-        return next(word.partition("=")[2] for word in shown.split() if word.startswith("JobState="))
-
-    def wait_for_state(self, job: str, *states: str, seconds: float = 60) -> str:
-        deadline = time.monotonic() + seconds
-        while (state := self.state(job)) not in states:
-            assert time.monotonic() < deadline, f"job {job} is {state}, not {' or '.join(states)}"
-            time.sleep(0.3)
-        return state
-
-
 @pytest.fixture(scope="session")
 def program(possible: None) -> Iterator[Program]:
     """The project's own commands, where the cluster's user can read them."""
@@ -114,6 +70,23 @@ def program(possible: None) -> Iterator[Program]:
 @pytest.fixture(scope="session")
 def shell(cluster: Cluster) -> Shell:
     return Shell(cluster)
+
+
+@pytest.fixture(scope="session")
+def user(shell: Shell, program: Program) -> Iterator[User]:
+    user = User(shell, program)
+    assert user(program.python, "-c", MUSIC).returncode == 0
+    user.wavenet("prepare", "source=music", "cluster=local", *CLIPS)
+    yield user
+    user("scancel", f"--user={shell.cluster.user}")
+    wait_until(lambda: shell("squeue", "--noheader") == "")
+
+
+@pytest.fixture(scope="session")
+def untouched(user: User) -> Story:
+    """The same run without Slurm, and without anything happening to it."""
+    user.wavenet("train", "run=untouched", *TINY, "cluster=local")
+    return Story(user.shell, RunPaths(user.shell.home / "runs" / "untouched"), "")
 
 
 def traces(name: str) -> dict[str, list[str]]:

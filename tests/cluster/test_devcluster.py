@@ -20,7 +20,8 @@ from slurm.devcluster import nodes, registry
 from slurm.devcluster.commands import ask
 from slurm.devcluster.record import Cluster
 
-from .conftest import Shell, free_name, traces, wait_until
+from .conftest import free_name, traces
+from .shell import Shell, wait_until
 
 # One worker brings the clusters up, once.
 pytestmark = pytest.mark.xdist_group("devcluster")

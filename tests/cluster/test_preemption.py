@@ -10,7 +10,7 @@ import pytest
 
 from slurm.devcluster.record import Cluster
 
-from .conftest import Shell, wait_until
+from .shell import Shell, wait_until
 
 # One worker brings the clusters up, once.
 pytestmark = pytest.mark.xdist_group("devcluster")

@@ -5,45 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from slurm.devcluster.commands import do
 from slurm.devcluster.record import Cluster
-from slurm.devcluster.users import as_user
 from wavenet.checkpoint.store import list_committed
-from wavenet.run_paths import RunPaths
-from wavenet.training.history import AttemptRow, read_history
 
-from .conftest import Shell, wait_until
-from .program import Program
+from .shell import PATIENCE, wait_until
+from .user import Story, User
 
 # One worker brings the clusters up, once.
 pytestmark = [pytest.mark.xdist_group("devcluster"), pytest.mark.timeout(600)]
 
-NUM_STEPS = 600
-PATIENCE = 240  # seconds; two busy cores share a dozen starts of torch
-
-TINY = [
-    "data=data",
-    "model.layers_per_stack=4",
-    "model.residual_channels=8",
-    "model.dilation_channels=8",
-    "model.skip_channels=8",
-    f"training.num_steps={NUM_STEPS}",
-    "training.window_samples=200",
-    "training.micro_batches=2",
-    "training.warmup_steps=2",
-    "training.validation_every=0",
-    "training.checkpoint_steps=[]",
-    "training.spread_checkpoints=1",
-    "training.log_every=1",
-]
-SLURM = ["cluster=slurm", "cluster.time_limit_minutes=30"]
 ALONE = "cluster.cpus_per_task=2"  # nobody else on its node
 PLACES = {
     "grace": ["cluster.partition=preemptible", ALONE],
@@ -54,101 +30,6 @@ PLACES = {
     "cancel": [],
     "scancel": [],
 }
-MUSIC = (
-    "from pathlib import Path; from wavenet.synthetic.library import write_library; "
-    "write_library(Path('music'), seconds=3.0, recordings_share=0.25)"
-)
-
-
-@dataclass(frozen=True)
-class User:
-    """The ordinary user, with the program, at a prompt in the home folder."""
-
-    shell: Shell
-    program: Program
-
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        options = as_user(self.shell.cluster, **self.program.variables)
-        return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False, **options)
-
-    def wavenet(self, *words: str) -> str:
-        done = self(self.program.wavenet, *words)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def train(self, name: str, *words: str) -> Story:
-        """Submit a run."""
-        said = self.wavenet("train", f"run={name}", *TINY, *SLURM, *words)
-        return Story(self.shell, RunPaths(self.shell.home / "runs" / name), said.partition(" as job ")[2].split(";")[0])
-
-
-@dataclass(frozen=True)
-class Story:
-    """A run and the job that it was submitted as."""
-
-    shell: Shell
-    run: RunPaths
-    job: str
-
-    def pid(self) -> int:
-        """The training process, as this machine numbers it."""
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                words = (folder / "cmdline").read_bytes().split(b"\0")
-                mine = f"SLURM_JOB_ID={self.job}".encode() in (folder / "environ").read_bytes().split(b"\0")
-                is_ours = str(self.run.jobs).encode() in b" ".join(words) and b"srun" not in words[0]
-                if mine and is_ours and b"submitit.core._submit" in words:
-                    return int(folder.name)
-        raise AssertionError(f"no process of job {self.job}")
-
-    def hold(self) -> int:
-        """Wait until it trains and stop the process there, so that what comes next comes in the middle."""
-        wait_until(lambda: len(list(self.run.history.glob("attempt-*.jsonl"))) == 1, PATIENCE)
-        pid = self.pid()
-        wait_until(lambda: bool(read_history(self.run).steps), PATIENCE)
-        os.kill(pid, signal.SIGSTOP)
-        return pid
-
-    def minutes(self) -> int:
-        """Whole minutes that the job has run."""
-        *hours, minutes, _ = self.shell("squeue", "--noheader", f"--jobs={self.job}", "--format=%M").split(":")
-        return int(minutes) + 60 * sum(map(int, hours))
-
-    def node(self) -> str:
-        return self.shell("squeue", "--noheader", f"--jobs={self.job}", "--format=%N")
-
-    def attempts(self) -> list[AttemptRow]:
-        return read_history(self.run).attempts
-
-    def causes(self) -> list[str]:
-        return [attempt.cause for attempt in self.attempts()]
-
-    def is_finished(self) -> bool:
-        committed = list_committed(self.run)
-        return bool(committed) and committed[-1].step == NUM_STEPS
-
-    def last_files(self) -> dict[str, bytes]:
-        """Weights, averages and the optimiser's moments of the newest checkpoint."""
-        folder = list_committed(self.run)[-1].path
-        return {path.name: path.read_bytes() for path in sorted(folder.glob("*.safetensors"))}
-
-    def decisions(self) -> str:
-        return (self.run.jobs / "decisions.log").read_text("utf-8")
-
-    def wait_for_the_end(self) -> None:
-        """Slurm forgets no job so soon: whatever it says now is its last word."""
-        over = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT")
-        self.shell.wait_for_state(self.job, *over, seconds=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def user(shell: Shell, program: Program) -> Iterator[User]:
-    user = User(shell, program)
-    assert user(program.python, "-c", MUSIC).returncode == 0
-    user.wavenet("prepare", "source=music", "cluster=local", "clips.seconds=3", "clips.min_recording_seconds=3")
-    yield user
-    user("scancel", f"--user={shell.cluster.user}")
-    wait_until(lambda: shell("squeue", "--noheader") == "")
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +52,9 @@ def stories(user: User, cluster: Cluster) -> dict[str, Story]:
     wait_until(lambda: _is_told(pids["time limit"]), PATIENCE)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pids["time limit"], signal.SIGCONT)
+    wait_until(lambda: limited.causes()[0] != "running", PATIENCE)
+    # Or it would be told again, before it comes to its end.
+    do(["scontrol", "update", f"JobId={limited.job}", "TimeLimit=30"], cluster)
     for name, story in stories.items():
         if "cancel" not in name:
             wait_until(story.is_finished, PATIENCE)
@@ -192,13 +76,6 @@ def _is_told(pid: int) -> bool:
         return True
     fields = dict(line.split(":", 1) for line in status.splitlines())
     return bool(int(fields["ShdPnd"], 16) >> (signal.SIGUSR2 - 1) & 1)
-
-
-@pytest.fixture(scope="module")
-def untouched(user: User) -> Story:
-    """The same run without Slurm, and without anything happening to it."""
-    user.wavenet("train", "run=untouched", *TINY, "cluster=local")
-    return Story(user.shell, RunPaths(user.shell.home / "runs" / "untouched"), "")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""The stages of `wavenet run` as Slurm starts them: each finds out its work when it begins, from what is on disk."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+from jobs import signals, tasks
+from jobs.environment import num_cores
+from jobs.folders import absolute, run_paths
+from jobs.generate import GenerateKeys
+from jobs.prepare import PrepareKeys
+from jobs.report import ReportKeys
+from jobs.results import Done, Failed, caught
+from jobs.train import TrainKeys, ordered
+from wavenet.generation.plan import make_plan as plan_clips
+from wavenet.progress import Progress, silent
+from wavenet.shards.index import open_dataset
+from wavenet.shards.plan import make_plan
+from wavenet.world import World
+
+
+def plan(keys: PrepareKeys) -> Done | Failed:
+    """Catalogue the music and decide what each shard will hold."""
+    return tasks.work(_plan, keys)
+
+
+def _plan(keys: PrepareKeys, progress: Progress) -> int:
+    source, data = absolute(keys.source), absolute(keys.data)
+    return make_plan(source, data, keys.clips, keys.genres, keys.split, progress=progress).num_recordings
+
+
+def write(keys: PrepareKeys, world: World) -> Done | Failed:
+    """The share of worker ``world.rank``."""
+    return tasks.work(tasks.write_share, absolute(keys.data), world)
+
+
+def index(keys: PrepareKeys) -> Done | Failed:
+    """Complete the data folder."""
+    return tasks.index(absolute(keys.data))
+
+
+def train(keys: TrainKeys) -> Done | Failed:
+    """One attempt at the run."""
+    run = run_paths(keys.run, keys.root)
+    order: list[tasks.TrainOrder] = []
+    failed = caught(lambda: order.append(ordered(run, keys, open_dataset(absolute(keys.data)))))
+    return tasks.train(order[0]) if order else failed
+
+
+def generate(keys: GenerateKeys, world: World) -> Done | Failed:
+    """The checkpoints i mod N of those that are chosen, each with all its clips that are not there yet."""
+    return tasks.work(_generate, keys, world)
+
+
+def _generate(keys: GenerateKeys, world: World, progress: Progress) -> list[Path]:
+    run, data = run_paths(keys.run, keys.root), absolute(keys.data)
+    # Shares are of everything that is planned: what is missing changes while the other workers work.
+    planned = plan_clips(run, keys.generate, keys.seed, data, tasks.announce)
+    groups = [tuple(group) for _, group in groupby(planned, lambda request: request.step)]
+    made: list[Path] = []
+    for group in groups[world.rank :: world.size]:
+        made += tasks.generate(run, group, data, keys.cluster.cpus_per_task or num_cores(), progress)
+    return made
+
+
+def report(keys: ReportKeys) -> Done | Failed:
+    """Write the run's report."""
+    from wavenet.report.page import write_report
+
+    signals.end_at_once()
+    return caught(lambda: write_report(run_paths(keys.run, keys.root), keys.report, silent))
