@@ -12,10 +12,9 @@ from omegaconf import MISSING
 from jobs import slurm_tasks, tasks
 from jobs.arrays import ArrayTask, run_array
 from jobs.cluster import ClusterConfig, Executor
-from jobs.environment import num_cores
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
 from jobs.local import fresh_folder
-from jobs.submission import Submission, max_parallel, print_plan, require_slurm, submit
+from jobs.submission import Submission, print_plan, require_slurm, submit
 from jobs.terminal import Display, duration, plural
 from wavenet.generation.config import GenerationConfig
 from wavenet.generation.plan import is_done, make_plan
@@ -44,7 +43,7 @@ def generate(keys: GenerateKeys) -> None:
     display = Display()
     planned = make_plan(run, keys.generate, keys.seed, data if data.is_dir() else None, display.line)
     missing = [request for request in planned if not is_done(run, request)]
-    work = _by_checkpoint(run, missing, data, keys.cluster)
+    work = _by_checkpoint(run, missing, data)
     there = f", {len(planned) - len(missing)} of them there already" if len(missing) < len(planned) else ""
     display.line(f"generate: {plural(len(planned), 'clip')} of {plural(len(_steps(planned)), 'checkpoint')}{there}")
     if keys.dry_run:
@@ -66,17 +65,13 @@ def submission(keys: GenerateKeys, num_checkpoints: int | None = None) -> Submis
     return Submission.of(keys.cluster, name, num_jobs=num_checkpoints)
 
 
-def _by_checkpoint(
-    run: RunPaths, requests: Sequence[ClipRequest], data: Path, cluster: ClusterConfig
-) -> list[ArrayTask]:
+def _by_checkpoint(run: RunPaths, requests: Sequence[ClipRequest], data: Path) -> list[ArrayTask]:
     """One task for each checkpoint: its streams share every read of the weights."""
     by_step: dict[int, list[ClipRequest]] = {}
     for request in requests:
         by_step.setdefault(request.step, []).append(request)
-    threads = cluster.cpus_per_task or max(1, num_cores() // max(1, min(len(by_step), max_parallel(cluster))))
     return [
-        ArrayTask(f"step {step}", tasks.generate, (run, tuple(group), data, threads))
-        for step, group in sorted(by_step.items())
+        ArrayTask(f"step {step}", tasks.generate, (run, tuple(group), data)) for step, group in sorted(by_step.items())
     ]
 
 

@@ -6,7 +6,6 @@ from itertools import groupby
 from pathlib import Path
 
 from jobs import signals, tasks
-from jobs.environment import num_cores
 from jobs.folders import absolute, run_paths
 from jobs.generate import GenerateKeys
 from jobs.prepare import PrepareKeys
@@ -60,7 +59,7 @@ def _generate(keys: GenerateKeys, world: World, progress: Progress) -> list[Path
     groups = [tuple(group) for _, group in groupby(planned, lambda request: request.step)]
     made: list[Path] = []
     for group in groups[world.rank :: world.size]:
-        made += tasks.generate(run, group, data, keys.cluster.cpus_per_task or num_cores(), progress)
+        made += tasks.generate(run, group, data, progress)
     return made
 
 
