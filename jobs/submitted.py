@@ -27,7 +27,7 @@ def names(run: RunPaths) -> dict[str, str]:
     """Names of the submitted jobs by their ids, in the order of submission."""
     try:
         lines = (run.jobs / "submitted").read_text("utf-8").splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     return {job_id: name for job_id, _, name in (line.partition(" ") for line in lines) if job_id.isdigit()}
 
@@ -46,7 +46,7 @@ def last_decision(run: RunPaths) -> str | None:
     """What the run's newest batch script to end has noted."""
     try:
         lines = (run.jobs / "decisions.log").read_text("utf-8", "replace").splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return lines[-1] if lines else None
 
