@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 _PATIENCE_SECONDS = 5.0
 _FIELDS = "%i|%T|%r|%N|%j"
@@ -80,6 +83,8 @@ def _facts(command: Sequence[str]) -> dict[str, str]:
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str] | None:
+    import subprocess  # `status` of runs that have no jobs starts without it
+
     try:
         return subprocess.run(  # noqa: S603  no shell
             command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE_SECONDS, check=False
