@@ -7,6 +7,7 @@ machine is changed, and whoever removes that folder by mistake cannot touch what
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
+PREFIX = "wavenet-program-"
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,9 @@ class Program:
 @contextmanager
 def readable() -> Iterator[Program]:
     """As long as the block runs."""
+    _sweep()
     with ExitStack() as ends:
-        top = Path(tempfile.mkdtemp(prefix="wavenet-program-", dir="/run"))
+        top = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir="/run"))
         ends.callback(top.rmdir)
         top.chmod(0o755)
         base = _opened(Path(sys.base_prefix), top / "python", ends)
@@ -50,6 +53,18 @@ def readable() -> Iterator[Program]:
         ends.callback(subprocess.run, ["rm", "-r", "--one-file-system", str(folder)], check=True)
         path = f"{folder / 'bin'}:/usr/local/bin:/usr/bin:/bin"
         yield Program(folder, {"PATH": path, "LD_LIBRARY_PATH": str(base / "lib"), "OMP_NUM_THREADS": "1"})
+
+
+def _sweep() -> None:
+    """Remove what tests that were killed have left."""
+    for top in Path("/run").glob(f"{PREFIX}*"):
+        if Path("/proc", top.name.removeprefix(PREFIX).partition("-")[0]).exists():
+            continue
+        mounts = (line.split()[1] for line in Path("/proc/mounts").read_text("utf-8").splitlines())
+        for mount in mounts:
+            if Path(mount).parent == top:
+                subprocess.run(["umount", "--lazy", mount], check=True)
+        subprocess.run(["rm", "-r", "--one-file-system", str(top)], check=True)
 
 
 def _opened(place: Path, target: Path, ends: ExitStack) -> Path:
