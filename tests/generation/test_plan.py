@@ -62,6 +62,13 @@ def test_a_run_without_checkpoints_is_told_so():
         chosen([])
 
 
+def test_a_class_that_the_data_had_no_clip_of_is_generated_only_when_asked_for(run, data):
+    """Of a grid of genres and years some cells are empty: nothing was learnt of them."""
+    run.data_facts.write_text(json.dumps({"classes": [{"id": 0, "num_clips": 0}, {"id": 1, "num_clips": 3}]}))
+    assert {each.class_id for each in make_plan(run, SHORT, 7, data)} == {1}
+    assert {each.class_id for each in make_plan(run, replace(SHORT, classes=(0,)), 7, data)} == {0}
+
+
 def test_a_plan_holds_every_class_checkpoint_priming_and_clip(run, data):
     requests = make_plan(run, replace(SHORT, clips_per_pair=2), 7, data)
     found = [(each.step, each.class_id, each.priming, each.clip) for each in requests]
