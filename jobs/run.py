@@ -77,4 +77,4 @@ def run(keys: RunKeys, watch: Watch = nobody) -> None:
 
 def part(schema: type[T], keys: RunKeys) -> T:
     """Those of the keys that one stage has."""
-    return schema(**{field.name: getattr(keys, field.name) for field in fields(schema)})  # type: ignore[arg-type]
+    return schema(**{field.name: getattr(keys, field.name) for field in fields(schema)})  # type: ignore[arg-type]  # a dataclass
