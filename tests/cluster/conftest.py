@@ -16,7 +16,7 @@ from slurm.devcluster.record import Cluster
 from wavenet.run_paths import RunPaths
 
 from .program import Program, readable
-from .shell import Shell, wait_until
+from .shell import PATIENCE, Shell, wait_until
 from .user import CLIPS, MUSIC, TINY, Story, User
 
 
@@ -68,18 +68,43 @@ def program(possible: None) -> Iterator[Program]:
 
 
 @pytest.fixture(scope="session")
+def settle_in(program: Program, bring_up: Callable[..., Cluster]) -> Iterator[Callable[..., User]]:
+    """Brings up a cluster of one's own, with an ordinary user who has prepared some music there."""
+    settled: list[User] = []
+
+    def settle(letter: str, **options: object) -> User:
+        settled.append(_settled(bring_up(letter, **options), program))
+        return settled[-1]
+
+    yield settle
+    for user in settled:
+        _leave(user)
+
+
+@pytest.fixture(scope="session")
 def shell(cluster: Cluster) -> Shell:
     return Shell(cluster)
 
 
 @pytest.fixture(scope="session")
-def user(shell: Shell, program: Program) -> Iterator[User]:
-    user = User(shell, program)
+def user(cluster: Cluster, program: Program) -> Iterator[User]:
+    user = _settled(cluster, program)
+    yield user
+    _leave(user)
+
+
+def _settled(cluster: Cluster, program: Program) -> User:
+    user = User(Shell(cluster), program)
     assert user(program.python, "-c", MUSIC).returncode == 0
     user.wavenet("prepare", "source=music", "cluster=local", *CLIPS)
-    yield user
-    user("scancel", f"--user={shell.cluster.user}")
-    wait_until(lambda: shell("squeue", "--noheader") == "")
+    return user
+
+
+def _leave(user: User) -> None:
+    """Nothing may be running when its cluster is taken down."""
+    if user.shell.cluster in registry.registered():
+        user("scancel", f"--user={user.shell.cluster.user}")
+        wait_until(lambda: user.shell("squeue", "--noheader") == "", PATIENCE)
 
 
 @pytest.fixture(scope="session")
