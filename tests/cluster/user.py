@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slurm.devcluster.users import as_user
+from tests.small import SMALL
 from wavenet.checkpoint.store import list_committed
 from wavenet.run_paths import RunPaths
 from wavenet.training.history import AttemptRow, read_history
@@ -19,21 +20,7 @@ from .shell import PATIENCE, Shell, wait_until
 
 NUM_STEPS = 600
 
-TINY = [
-    "data=data",
-    "model.layers_per_stack=4",
-    "model.residual_channels=8",
-    "model.dilation_channels=8",
-    "model.skip_channels=8",
-    f"training.num_steps={NUM_STEPS}",
-    "training.window_samples=200",
-    "training.micro_batches=2",
-    "training.warmup_steps=2",
-    "training.validation_every=0",
-    "training.checkpoint_steps=[]",
-    "training.spread_checkpoints=1",
-    "training.log_every=1",
-]
+TINY = ["data=data", f"training.num_steps={NUM_STEPS}", *SMALL]
 SLURM = ["cluster=slurm", "cluster.time_limit_minutes=30"]
 CLIPS = ["clips.seconds=3", "clips.min_recording_seconds=3"]
 MUSIC = (

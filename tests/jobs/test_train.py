@@ -20,6 +20,7 @@ from jobs.processes import started_tick
 from jobs.supervise import Watch, nobody
 from jobs.terminal import STEP_LINE, Display
 from jobs.train import TrainKeys, train
+from tests.small import SMALL
 from wavenet.checkpoint.ledger import Ledger, Owner
 from wavenet.checkpoint.store import list_committed
 from wavenet.errors import BusyError, InterruptedRunError, NumericsError, StageFailedError
@@ -32,23 +33,7 @@ STEP_PATTERN = re.compile(r"step [0-9]+ - loss = [0-9]+.[0-9]*, \([0-9]+.[0-9]* 
 NUMBER_PATTERN = re.compile(r"[0-9]+\.?[0-9]*")
 RESTART_PATTERN = "Restarting the service at"
 
-TINY = [
-    "cluster=local",
-    "cluster.restart_pause_seconds=0.1",
-    "model.layers_per_stack=4",
-    "model.residual_channels=8",
-    "model.dilation_channels=8",
-    "model.skip_channels=8",
-    f"training.num_steps={NUM_STEPS}",
-    "training.window_samples=200",
-    "training.micro_batches=2",
-    "training.warmup_steps=2",
-    "training.validation_every=0",
-    "training.checkpoint_steps=[]",
-    "training.spread_checkpoints=1",
-    "training.log_every=1",
-]
-"""A model that takes a step in some milliseconds."""
+TINY = ["cluster=local", "cluster.restart_pause_seconds=0.1", f"training.num_steps={NUM_STEPS}", *SMALL]
 
 
 @pytest.fixture(scope="module")
