@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import subprocess
 
 _PATIENCE_SECONDS = 5.0
-_FIELDS = "%i|%T|%r|%N|%j"
+_FIELDS = "%i|%T|%r|%N|%S|%j"
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,20 @@ class QueuedJob:
     reason: str
     nodes: str
     name: str
+    start: str = "N/A"
+    """When it began, or when Slurm expects it to, by the clock of the place where squeue runs."""
 
     @property
     def array_id(self) -> str:
         """The id as it was submitted."""
         return self.job_id.partition("_")[0]
+
+    @property
+    def start_time(self) -> datetime | None:
+        """`start` with its offset; None where Slurm does not know."""
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(self.start).astimezone()
+        return None
 
 
 def ask(job_ids: Sequence[str]) -> list[QueuedJob] | None:
@@ -37,7 +48,8 @@ def ask(job_ids: Sequence[str]) -> list[QueuedJob] | None:
     """
     if not job_ids:
         return []
-    done = _run(["squeue", "--noheader", f"--jobs={','.join(job_ids)}", f"--format={_FIELDS}"])
+    # --array: each waiting task of an array on a line of its own.
+    done = _run(["squeue", "--noheader", "--array", f"--jobs={','.join(job_ids)}", f"--format={_FIELDS}"])
     if done is None:
         return None
     if done.returncode:
@@ -47,8 +59,11 @@ def ask(job_ids: Sequence[str]) -> list[QueuedJob] | None:
             return []
         answers = [ask([job_id]) for job_id in job_ids]
         return None if None in answers else [job for answer in answers if answer for job in answer]
-    rows = (line.split("|", 4) for line in done.stdout.splitlines())
-    return [QueuedJob(*fields) for fields in rows if len(fields) == 5]
+    rows = (line.split("|", 5) for line in done.stdout.splitlines())
+    return [
+        QueuedJob(job_id, state, reason, nodes, name, start)
+        for job_id, state, reason, nodes, start, name in (row for row in rows if len(row) == 6)
+    ]
 
 
 def facts_of(job_id: str) -> dict[str, str]:
