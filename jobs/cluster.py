@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +15,8 @@ from wavenet.errors import InputError, UsageError, did_you_mean
 from wavenet.settings import key
 
 _PROFILES = Path(__file__).parent.parent / "slurm" / "profiles"
+_SBATCH_OPTION = re.compile(r"[a-z][a-z0-9-]*(=[^\n]+)?")
+_BARE = True  # submitit's value of an option that has none
 _A_YEAR_IN_MINUTES = 365 * 24 * 60  # submitit's own default ends a local job after 2 minutes
 
 
@@ -50,7 +53,7 @@ class ClusterConfig:
     mail_type: str = key("", "events that send mail, such as FAIL,END")
     mail_user: str = key("", "where mail goes")
     setup: tuple[str, ...] = key((), "shell lines before the job's program, such as module load")
-    sbatch: tuple[str, ...] = key((), "further sbatch options as name=value, such as licenses=matlab:1")
+    sbatch: tuple[str, ...] = key((), "further sbatch options, such as licenses=matlab:1 or exclusive")
 
     def __post_init__(self) -> None:
         for name in ("max_parallel", "idle_restarts", "restart_pause_seconds", "stop_seconds", "time_limit_minutes"):
@@ -61,8 +64,11 @@ class ClusterConfig:
         if self.executor is Executor.slurm:  # submitit would take 5 minutes
             self._require_at_least("time_limit_minutes", 1)
         for option in self.sbatch:
-            if "=" not in option:
-                raise UsageError(f"cluster.sbatch must hold options as name=value, got {option!r}")
+            if not _SBATCH_OPTION.fullmatch(option):
+                raise UsageError(
+                    "cluster.sbatch must hold sbatch's options as name=value, or name where there is no value, "
+                    f"such as licenses=matlab:1 or exclusive; got {option!r}"
+                )
 
     def _require_at_least(self, name: str, least: int) -> None:
         if getattr(self, name) < least:
@@ -115,7 +121,7 @@ def local_parameters(cluster: ClusterConfig, num_tasks: int) -> dict[str, Any]:
 
 def slurm_parameters(cluster: ClusterConfig, name: str, num_tasks: int, threads: int, parallel: int) -> dict[str, Any]:
     """Parameters of submitit's Slurm executor, in Slurm's own words; what the profile leaves open is left out."""
-    options = dict(option.split("=", 1) for option in cluster.sbatch)
+    options = {option.partition("=")[0]: option.partition("=")[2] or _BARE for option in cluster.sbatch}
     if cluster.reservation:
         options["reservation"] = cluster.reservation
     asked: dict[str, Any] = {

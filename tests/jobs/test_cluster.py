@@ -32,7 +32,7 @@ SITE = ClusterConfig(
     mail_type="FAIL",
     mail_user="me@site",
     setup=("module load x",),
-    sbatch=("licenses=matlab:1",),
+    sbatch=("licenses=matlab:1", "exclusive"),
 )
 
 
@@ -55,6 +55,7 @@ def test_every_wish_of_a_profile_reaches_sbatch() -> None:
         "mail-type=FAIL",
         "mail-user=me@site",
         "licenses=matlab:1",
+        "exclusive",
         "requeue",
     ):
         assert f"#SBATCH --{option}\n" in script
@@ -71,6 +72,13 @@ def test_slurm_needs_a_time_limit() -> None:
     """submitit would silently take five minutes."""
     with pytest.raises(UsageError, match=r"cluster\.time_limit_minutes must be at least 1, got 0"):
         ClusterConfig(executor=Executor.slurm)
+
+
+@pytest.mark.parametrize("option", ["exclusive=", "--exclusive", "", "=1", "comment=two\nlines"])
+def test_an_option_that_sbatch_cannot_have_is_refused(option: str) -> None:
+    """An empty value would reach sbatch as two quotes, and a line break would end the comment line that it is in."""
+    with pytest.raises(UsageError, match=r"cluster\.sbatch must hold sbatch's options as name=value, or name"):
+        ClusterConfig(executor=Executor.slurm, time_limit_minutes=1, sbatch=(option,))
 
 
 def test_a_local_job_has_no_hidden_limit() -> None:
