@@ -20,11 +20,18 @@ class Attempt:
 
     attempt: int
     host: str
+    pid: int
+    job_id: str | None
+    restart_count: int
+    started: str | None
     resumed_step: int
     num_steps: int
     step: int
     loss: float | None
     seconds_per_step: float | None
+    """Mean of the last steps."""
+    median_seconds: float | None
+    """Of the same steps."""
     cause: str | None
 
 
@@ -47,11 +54,16 @@ def _read(path: Path) -> Attempt:
     return Attempt(
         attempt=int(path.stem.partition("-")[2]),
         host=str(start.get("host", "?")),
+        pid=int(start.get("pid", 0)),
+        job_id=start.get("job_id"),
+        restart_count=int(start.get("restart_count", 0)),
+        started=start.get("time"),
         resumed_step=resumed,
         num_steps=int(start.get("num_steps", 0)),
         step=int(steps[-1]["step"]) if steps else resumed,
         loss=float(steps[-1]["loss"]) if steps else None,
         seconds_per_step=sum(row["seconds"] for row in steps) / len(steps) if steps else None,
+        median_seconds=sorted(row["seconds"] for row in steps)[len(steps) // 2] if steps else None,
         cause=end.get("cause"),
     )
 

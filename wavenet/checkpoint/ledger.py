@@ -11,6 +11,7 @@ Kinds of entries: ``claim`` (attempt, owner), ``commit`` (step, payload, digest,
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -53,10 +54,15 @@ class Claim:
 
 def read_entries(run: RunPaths) -> list[Entry]:
     """All entries in the order of their numbers; an empty list where nothing was ever claimed."""
-    if not run.ledger.is_dir():
-        return []
-    numbers = sorted(int(path.stem) for path in run.ledger.glob("[0-9]*.json") if path.stem.isdigit())
-    return [_read_entry(run, number) for number in numbers]
+    return list(entries_backwards(run))[::-1]
+
+
+def entries_backwards(run: RunPaths) -> Iterator[Entry]:
+    """The newest entry first; each is read when it is asked for."""
+    if run.ledger.is_dir():
+        numbers = (int(path.stem) for path in run.ledger.glob("[0-9]*.json") if path.stem.isdigit())
+        for number in sorted(numbers, reverse=True):
+            yield _read_entry(run, number)
 
 
 def _read_entry(run: RunPaths, number: int) -> Entry:
@@ -69,11 +75,12 @@ def _read_entry(run: RunPaths, number: int) -> Entry:
 
 def current_claim(run: RunPaths) -> Claim | None:
     """The newest readable claim, or None for a run that nobody ever owned."""
-    claims = [entry for entry in read_entries(run) if entry.kind == "claim"]
-    if not claims:
-        return None
-    newest = claims[-1]
-    return Claim(newest.number, newest.attempt, Owner(**newest.facts["owner"]), newest.facts["time"])
+    return next((claim_of(entry) for entry in entries_backwards(run) if entry.kind == "claim"), None)
+
+
+def claim_of(entry: Entry) -> Claim:
+    """What an entry of kind ``claim`` says."""
+    return Claim(entry.number, entry.attempt, Owner(**entry.facts["owner"]), entry.facts["time"])
 
 
 class Ledger:
