@@ -69,7 +69,7 @@ def training() -> Iterator[Measurement]:
         optimizer, batch = Optimizer(network, config), _random_batch(network, num_targets)
 
         def step(optimizer: Optimizer = optimizer, batch: Batch = batch) -> None:
-            optimizer.step(1, lambda index: batch, World(), None, lambda: None)
+            optimizer.apply(optimizer.compute(1, lambda index: batch, World(), None, lambda: None))
 
         step()
         what = f"training step, {preset}, {num_windows} windows of {num_targets:,} targets"
@@ -81,7 +81,8 @@ def memory() -> Iterator[Measurement]:
     network = _network("reference", recompute=True)
     config = TrainingConfig(window_samples=100_000, micro_batches=1, warmup_steps=0)
     batch = _random_batch(network, config.window_samples)
-    Optimizer(network, config).step(1, lambda index: batch, World(), None, lambda: None)
+    optimizer = Optimizer(network, config)
+    optimizer.apply(optimizer.compute(1, lambda index: batch, World(), None, lambda: None))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     yield Measurement("peak memory, reference, one window of 100,000 targets", peak, "GiB")
 

@@ -41,8 +41,7 @@ class StopAfter(StopRequest):
         super().__init__()
         self._steps_left = step
 
-    @property
-    def cause(self):
+    def poll(self):
         self._steps_left -= 1
         return "preemption" if self._steps_left == 0 else None
 
@@ -91,8 +90,7 @@ def die_at(job, step):
     class Deadly(StopRequest):
         steps_left = step
 
-        @property
-        def cause(self):
+        def poll(self):
             self.steps_left -= 1
             if self.steps_left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -192,8 +190,7 @@ def test_an_attempt_overtaken_while_it_trains_is_fenced_at_its_next_commit(job):
     class Overtaken(StopRequest):
         steps_left = 3
 
-        @property
-        def cause(self):
+        def poll(self):
             self.steps_left -= 1
             if self.steps_left == 0:
                 Ledger.claim(job.run, job.owner)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from wavenet.batches.loader import read_ahead
 from wavenet.batches.order import WindowOrder
 from wavenet.batches.targets import Batch, make_batch
-from wavenet.errors import NumericsError, WavenetError
+from wavenet.errors import InterruptedRunError, NumericsError, WavenetError
 from wavenet.model.network import WaveNet
 from wavenet.shards.index import Dataset, open_dataset
 from wavenet.training import determinism
@@ -18,8 +18,9 @@ from wavenet.training.job import Outcome, TrainingJob
 from wavenet.training.process_group import ProcessGroup, joined
 from wavenet.training.recorder import Announce, Recorder
 from wavenet.training.reduction import own_micro_batches
+from wavenet.training.rescue import Rescue
 from wavenet.training.start import begin, restore
-from wavenet.training.step import Optimizer
+from wavenet.training.step import Optimizer, StepResult
 from wavenet.training.stopping import StopRequest
 from wavenet.training.validation import validate
 
@@ -28,7 +29,8 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
     """Carry the run on from its newest sound checkpoint.
 
     Args:
-        stop: polled at every step; the state is committed before the attempt ends.
+        stop: polled at every step; the state is committed before the attempt ends. With a deadline that the step would
+            overrun, the step before it is committed and the process ends with the exit code of `InterruptedRunError`.
         announce: takes the lines of the plain log.
 
     Raises:
@@ -38,20 +40,23 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
         StorageError, InputError, DamagedError: files that cannot be written or read.
         InterruptedRunError: another rank is gone; the run can go on.
     """
-    determinism.settle(job.training.threads)
-    dataset = open_dataset(job.data)
-    model = WaveNet(job.model)
-    model.initialise(job.seed)
-    model.recompute = job.training.recompute
-    optimizer = Optimizer(model, job.training)
-    with joined(job.world, job.rendezvous, job.address) as group:
-        recorder, checkpoint = begin(job, dataset, group, announce)
-        with _recorded_error(recorder):
-            attempt = _Attempt(job, dataset, model, optimizer, group, recorder)
-            outcome = attempt.run_from(restore(optimizer, checkpoint), stop)
-            if recorder is not None:
-                outcome = replace(outcome, cause=stop.settled(outcome.cause))
-                recorder.end(outcome.cause, outcome.step)
+    with Rescue(stop, announce) as rescue:
+        determinism.settle(job.training.threads)
+        dataset = open_dataset(job.data)
+        model = WaveNet(job.model)
+        model.initialise(job.seed)
+        model.recompute = job.training.recompute
+        optimizer = Optimizer(model, job.training)
+        with joined(job.world, job.rendezvous, job.address) as group:
+            recorder, checkpoint = begin(job, dataset, group, announce)
+            rescue.guard(recorder, optimizer, recorder.saved_step if recorder else 0)
+            with _recorded_error(rescue, recorder, stop):
+                attempt = _Attempt(job, dataset, optimizer, group, recorder, rescue)
+                outcome = attempt.run_from(restore(optimizer, checkpoint), stop)
+                if recorder is not None:
+                    outcome = replace(outcome, cause=stop.settled(outcome.cause))
+                    with rescue.writing():
+                        recorder.end(outcome.cause, outcome.step)
     return outcome
 
 
@@ -59,36 +64,44 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
 class _Attempt:
     job: TrainingJob
     dataset: Dataset
-    model: WaveNet
     optimizer: Optimizer
     group: ProcessGroup | None
     recorder: Recorder | None
+    rescue: Rescue
 
     def run_from(self, done: int, stop: StopRequest) -> Outcome:
         """Make the steps after ``done``."""
         num_steps = self.job.training.num_steps
         for step, batches in enumerate(read_ahead(self._batches(), done, num_steps), done + 1):
-            started = time.monotonic()
-            result = self.optimizer.step(step, batches.__getitem__, self.job.world, self.group, lambda: stop.cause)
+            result = self._make_step(step, batches, stop)
             is_stopping = result.stop_cause is not None
             if self.recorder is not None:
-                self.recorder.step(step, result, time.monotonic() - started)
                 if not is_stopping:
                     self._validate_if_due(step, self.recorder)
                 if is_stopping or self.recorder.clock.is_due(step):
-                    self.recorder.commit(step, self.optimizer)
+                    with self.rescue.writing():
+                        self.recorder.commit(step, self.optimizer)
             if result.stop_cause is not None and step < num_steps:
                 return Outcome(False, result.stop_cause, step)
         return Outcome(True, "finished", num_steps)
+
+    def _make_step(self, step: int, batches: dict[int, Batch], stop: StopRequest) -> StepResult:
+        started = time.monotonic()
+        update = self.optimizer.compute(step, batches.__getitem__, self.job.world, self.group, stop.poll)
+        with self.rescue.finishing(step):
+            self.optimizer.apply(update)
+            if self.recorder is not None:
+                self.recorder.step(step, update.result, time.monotonic() - started)
+        return update.result
 
     def _validate_if_due(self, step: int, recorder: Recorder) -> None:
         every = self.job.training.validation_every
         if not every or (step % every and step != self.job.training.num_steps):
             return
-        with self.optimizer.averaged():
-            result = validate(self.model, self.dataset, self.job.training)
+        result = validate(self.optimizer.averaged_model, self.dataset, self.job.training)
         if result is not None:
-            recorder.validation(step, result)
+            with self.rescue.writing():
+                recorder.validation(step, result)
 
     def _batches(self) -> _Batches:
         training = self.job.training
@@ -127,13 +140,17 @@ class _Batches:
 
 
 @contextlib.contextmanager
-def _recorded_error(recorder: Recorder | None) -> Iterator[None]:
+def _recorded_error(rescue: Rescue, recorder: Recorder | None, stop: StopRequest) -> Iterator[None]:
     """Write down an error that ends the attempt; that the disk is full for this too must not hide the error."""
     try:
         yield
+    except InterruptedRunError as error:
+        with rescue.writing(), contextlib.suppress(WavenetError, OSError, ValueError):
+            rescue.end(stop.cause or "crash", str(error))
+        raise
     except BaseException as error:
         if recorder is not None:
             cause = "nan loss" if isinstance(error, NumericsError) else "crash"
-            with contextlib.suppress(WavenetError, OSError, ValueError):
-                recorder.end(cause, recorder.committed[-1].step if recorder.committed else 0, str(error))
+            with rescue.writing(), contextlib.suppress(WavenetError, OSError, ValueError):
+                recorder.end(cause, recorder.saved_step, str(error))
         raise

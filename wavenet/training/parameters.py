@@ -26,11 +26,12 @@ class ParameterVector:
         self._attach()
 
     def _attach(self) -> None:
-        first = 0
-        for parameter in self.parameters:
-            stop = first + parameter.numel()
-            parameter.data = self.values[first:stop].view(parameter.shape)
-            first = stop
+        for parameter, view in zip(self.parameters, self._views(self.values), strict=True):
+            parameter.data = view
+
+    def _views(self, vector: Tensor) -> list[Tensor]:
+        pieces = torch.split(vector, [parameter.numel() for parameter in self.parameters])
+        return [piece.view(parameter.shape) for piece, parameter in zip(pieces, self.parameters, strict=True)]
 
     def gradient(self, loss: Tensor) -> Tensor:
         """(N,) gradient of the scalar ``loss``; a parameter that the loss does not reach has gradient 0."""
@@ -43,11 +44,7 @@ class ParameterVector:
 
     def arrays_of(self, vector: Tensor) -> Arrays:
         """``vector`` (N,) under the names and shapes in which the model saves its weights."""
-        current = self.values.clone()
-        self.values.copy_(vector)
-        arrays = {name: array.copy() for name, array in self._model.to_arrays().items()}
-        self.values.copy_(current)
-        return arrays
+        return {name: view.numpy().copy() for name, view in zip(self.names, self._views(vector), strict=True)}
 
     def vector_of(self, arrays: Arrays) -> Tensor:
         """The inverse of `arrays_of`.

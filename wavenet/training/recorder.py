@@ -54,6 +54,17 @@ class Recorder:
     facts: dict[str, Any]
     announce: Announce
     clock: CheckpointClock
+    slowest_commit: float | None = None
+    """Seconds; None before this attempt's first commit."""
+
+    @property
+    def saved_step(self) -> int:
+        """The newest committed step; 0 where there is none."""
+        return self.committed[-1].step if self.committed else 0
+
+    def told(self, cause: str) -> None:
+        """Note at once that a stop is asked for, and why as far as it is known; it is all that a kill leaves."""
+        self.history.append("told", cause=cause)
 
     def step(self, step: int, result: StepResult, seconds: float) -> None:
         """Note update number ``step``."""
@@ -76,12 +87,13 @@ class Recorder:
 
     def commit(self, step: int, optimizer: Optimizer) -> None:
         """Commit the state after update number ``step``, unless it is committed, and let go of superfluous ones."""
-        if self.committed and self.committed[-1].step >= step:
+        if step <= self.saved_step:
             return
         started = time.monotonic()
         facts = {**self.facts, "step": step, "position": step}
         new = store.commit(self.run, self.ledger, facts, optimizer.arrays())
         seconds = round(time.monotonic() - started, 6)
+        self.slowest_commit = max(seconds, self.slowest_commit or 0.0)
         self.history.append("commit", step=step, seconds=seconds, bytes=state.size_bytes(new.path))
         self.history.sync()
         retention = Retention(self.config.keep_newest, self.config.keep_every, self.config.kept_steps)

@@ -6,9 +6,9 @@ each cause of a stop, so that all ranks learn of a stop at the same step from th
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,15 @@ class StepResult:
     stop_cause: str | None
 
 
+@dataclass(frozen=True)
+class Update:
+    """Update number ``step`` (from 1) before it is made, with the mean gradient (N,)."""
+
+    step: int
+    gradient: Tensor
+    result: StepResult
+
+
 def learning_rate(step: int, config: TrainingConfig) -> float:
     """Learning rate of update number ``step`` (from 1): linear warm-up, then constant or a cosine."""
     if step <= config.warmup_steps:
@@ -68,9 +77,14 @@ def _condition(model: WaveNet, batch: Batch) -> Tensor | None:
 
 
 class Optimizer:
-    """Adam on one parameter vector, with the average of the weights; its memory is part of every checkpoint."""
+    """Adam on one parameter vector, with the average of the weights; its memory is part of every checkpoint.
+
+    Nothing but `apply` and `restore` changes it, not even for a moment: between two updates another thread may save it.
+    ``averaged_model`` has the averaged weights, or is the trained model itself where none are kept.
+    """
 
     def __init__(self, model: WaveNet, config: TrainingConfig) -> None:
+        self.averaged_model = copy.deepcopy(model) if config.ema_decay else model
         self.vector = ParameterVector(model)
         self._config = config
         self._model = model
@@ -78,24 +92,24 @@ class Optimizer:
         self._adam = torch.optim.Adam(
             [self._leaf], lr=config.learning_rate, betas=(config.beta1, config.beta2), eps=config.epsilon, foreach=False
         )
-        self.ema = self.vector.values.clone() if config.ema_decay else None
+        self.ema = ParameterVector(self.averaged_model).values if config.ema_decay else None
 
-    def step(
+    def compute(
         self,
         step: int,
         micro_batch: Callable[[int], Batch],
         world: World,
         exchange: Exchange | None,
         stop_cause: Callable[[], str | None],
-    ) -> StepResult:
-        """Make update number ``step`` (from 1) from the M micro-batches of its batch.
+    ) -> Update:
+        """Prepare update number ``step`` (from 1) from the M micro-batches of its batch; changes nothing.
 
         Args:
             micro_batch: gives micro-batch i in [0, M); called for this rank's own ones only.
             stop_cause: asked once, after the gradients are computed; every rank learns of any rank's cause.
 
         Raises:
-            NumericsError: loss or gradient is not finite; the weights are those of the step before.
+            NumericsError: loss or gradient is not finite.
         """
         own = own_micro_batches(self._config.micro_batches, world)
         summed = tree_sum(own, lambda index: self._leaf_vector(micro_batch(index)))
@@ -106,8 +120,7 @@ class Optimizer:
         loss, norm = float(tail[0] / tail[1]), float(torch.linalg.vector_norm(gradient))
         self._require_finite(step, loss, norm)
         rate = learning_rate(step, self._config)
-        self._update(step, gradient, norm, rate)
-        return StepResult(loss, norm, rate, _cause(tail[2:]))
+        return Update(step, gradient, StepResult(loss, norm, rate, _cause(tail[2:])))
 
     def _leaf_vector(self, batch: Batch) -> Tensor:
         loss = loss_sum(self._model, batch, self._config.precision)
@@ -124,29 +137,18 @@ class Optimizer:
             f"(now {self._config.learning_rate}) or with training.gradient_clip (now {self._config.gradient_clip})"
         )
 
-    def _update(self, step: int, gradient: Tensor, norm: float, rate: float) -> None:
+    def apply(self, update: Update) -> None:
+        """Make the update."""
+        gradient, norm = update.gradient, update.result.gradient_norm
         if self._config.gradient_clip and norm > self._config.gradient_clip:
             gradient = gradient * (self._config.gradient_clip / norm)
-        self._adam.param_groups[0]["lr"] = rate
+        self._adam.param_groups[0]["lr"] = update.result.learning_rate
         self._leaf.grad = gradient
         self._adam.step()
         if self.ema is not None:
             # A rising decay, or the random first weights would stay in the average for thousands of steps.
-            decay = min(self._config.ema_decay, (1 + step) / (10 + step))
+            decay = min(self._config.ema_decay, (1 + update.step) / (10 + update.step))
             self.ema.lerp_(self.vector.values, 1 - decay)
-
-    @contextlib.contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Within the block the model has the averaged weights, if any are kept; afterwards the same bits as before."""
-        if self.ema is None:
-            yield
-            return
-        raw = self.vector.values.clone()
-        self.vector.values.copy_(self.ema)
-        try:
-            yield
-        finally:
-            self.vector.values.copy_(raw)
 
     def arrays(self) -> dict[str, Arrays]:
         """Everything that the next step depends on, as the groups of a checkpoint."""
