@@ -17,6 +17,8 @@ from wavenet.settings import key
 _PROFILES = Path(__file__).parent.parent / "slurm" / "profiles"
 _SBATCH_OPTION = re.compile(r"[a-z][a-z0-9-]*(=[^\n]+)?")
 _BARE = True  # submitit's value of an option that has none
+MOST_PARALLEL = 256
+"""Array tasks alive at once on Slurm, where the profile says nothing."""
 _A_YEAR_IN_MINUTES = 365 * 24 * 60  # submitit's own default ends a local job after 2 minutes
 
 
@@ -33,6 +35,9 @@ class ClusterConfig:
 
     executor: Executor = key(Executor.local, "local: processes of this machine; slurm: jobs of a cluster")
     max_parallel: int = key(0, "array tasks alive at once; 0: as many as this machine has cores (slurm: 256)")
+    pairs_per_task: int = key(0, "pairs of genre and checkpoint that one array task makes; 0: all of a checkpoint")
+    array_size: int = key(0, "tasks of one array, larger ones are split; 0: as many as the cluster takes")
+    submit_minutes: float = key(30.0, "how long to wait where the scheduler takes no job now")
     array_attempts: int = key(3, "starts of one array task before it counts as failed")
     idle_restarts: int = key(3, "restarts in a row without a new checkpoint before a training run is given up")
     restart_pause_seconds: float = key(2.0, "pause before an interrupted training run is started again")
@@ -40,6 +45,7 @@ class ClusterConfig:
 
     time_limit_minutes: int = key(0, "wall-clock limit of a job, needed on slurm; 0 on one machine: none")
     warning_seconds: int = key(90, "how long before the time limit the job is told")
+    nodes: int = key(1, "nodes of a training job, which share its processes evenly")
     cpus_per_task: int = key(0, "cores of a process; 0: what its threads need")
     gpus_per_node: int = key(0, "GPUs of a node; 0: processes see none")
     memory_gb: float = key(0.0, "memory of a node; 0: the partition's default")
@@ -60,7 +66,10 @@ class ClusterConfig:
             self._require_at_least(name, 0)
         for name in ("warning_seconds", "cpus_per_task", "gpus_per_node", "memory_gb"):
             self._require_at_least(name, 0)
-        self._require_at_least("array_attempts", 1)
+        for name in ("pairs_per_task", "array_size", "submit_minutes"):
+            self._require_at_least(name, 0)
+        for name in ("array_attempts", "nodes"):
+            self._require_at_least(name, 1)
         if self.executor is Executor.slurm:  # submitit would take 5 minutes
             self._require_at_least("time_limit_minutes", 1)
         for option in self.sbatch:
@@ -119,20 +128,26 @@ def local_parameters(cluster: ClusterConfig, num_tasks: int) -> dict[str, Any]:
     }
 
 
-def slurm_parameters(cluster: ClusterConfig, name: str, num_tasks: int, threads: int, parallel: int) -> dict[str, Any]:
+def slurm_parameters(cluster: ClusterConfig, name: str, num_tasks: int, threads: int, nodes: int) -> dict[str, Any]:
     """Parameters of submitit's Slurm executor, in Slurm's own words; what the profile leaves open is left out."""
+    if num_tasks % nodes:
+        raise UsageError(
+            f"training.processes must be a multiple of cluster.nodes = {nodes}, so that every node has as many; "
+            f"got {num_tasks}"
+        )
     options = {option.partition("=")[0]: option.partition("=")[2] or _BARE for option in cluster.sbatch}
     if cluster.reservation:
         options["reservation"] = cluster.reservation
     asked: dict[str, Any] = {
         "job_name": name,
-        "ntasks_per_node": num_tasks,
+        "nodes": nodes,
+        "ntasks_per_node": num_tasks // nodes,
         "cpus_per_task": cluster.cpus_per_task or threads,
         "time": cluster.time_limit_minutes,
         "signal_delay_s": cluster.warning_seconds,
         "gpus_per_node": cluster.gpus_per_node,
         "mem": f"{round(1024 * cluster.memory_gb)}M" if cluster.memory_gb else "",
-        "array_parallelism": parallel,
+        "array_parallelism": cluster.max_parallel or MOST_PARALLEL,
         "setup": list(cluster.setup),
         # Sites with JobRequeue=0 refuse to requeue a job that did not ask for it, and submitit never asks.
         "additional_parameters": {"requeue": True, **options},
@@ -142,8 +157,14 @@ def slurm_parameters(cluster: ClusterConfig, name: str, num_tasks: int, threads:
     return {field: value for field, value in asked.items() if value}
 
 
-def parameters(cluster: ClusterConfig, name: str, num_tasks: int = 1, threads: int = 1) -> dict[str, Any]:
-    """What submitit is asked for: one flat table, the same for the submission and for a dry run."""
+def parameters(
+    cluster: ClusterConfig, name: str, num_tasks: int = 1, threads: int = 1, nodes: int = 1
+) -> dict[str, Any]:
+    """What submitit is asked for: one flat table, the same for the submission and for a dry run.
+
+    Raises:
+        UsageError: ``num_tasks`` cannot be spread evenly over ``nodes``.
+    """
     if cluster.executor is Executor.local:
         return local_parameters(cluster, num_tasks)
-    return slurm_parameters(cluster, name, num_tasks, threads, cluster.max_parallel or 256)
+    return slurm_parameters(cluster, name, num_tasks, threads, nodes)

@@ -1,17 +1,22 @@
-"""What Slurm says about jobs: the only place that asks squeue, scontrol and scancel. No accounting is needed."""
+"""What Slurm says about jobs: the only place that runs its commands. No accounting is needed."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import subprocess
 
 _PATIENCE_SECONDS = 5.0
+_SBATCH_SECONDS = 300.0  # sbatch tries again by itself for some two minutes where the controller has no room
+_DEFAULT_ARRAY_SIZE = 1001
 _FIELDS = "%i|%T|%r|%N|%S|%j"
 
 
@@ -66,6 +71,43 @@ def ask(job_ids: Sequence[str]) -> list[QueuedJob] | None:
     ]
 
 
+def submit(script: Path, comment: str) -> tuple[str | None, str]:
+    """Hand a batch script to sbatch, with a comment by which the job can be found.
+
+    Returns:
+        The job's id, or None and what sbatch complains about.
+    """
+    done = _run(["sbatch", "--parsable", f"--comment={comment}", str(script)], _SBATCH_SECONDS)
+    if done is None:
+        return None, "Socket timed out: sbatch gave no answer"
+    job_id = done.stdout.strip().partition(";")[0]
+    return (None, done.stderr) if done.returncode or not job_id.isdigit() else (job_id, "")
+
+
+def with_comment(comment: str) -> list[str] | None:
+    """Ids of this user's jobs and arrays with ``comment`` in theirs, over or not, oldest first; None: no answer."""
+    command = ["squeue", "--noheader", f"--user={os.getuid()}", "--states=all", "--format=%F|%k"]
+    done = _run(command)
+    if done is None or done.returncode:
+        return None
+    rows = (line.partition("|") for line in done.stdout.splitlines())
+    return sorted({job_id.strip() for job_id, _, theirs in rows if comment in theirs}, key=int)
+
+
+def has_own_jobs() -> bool:
+    """Whether this user has jobs in the queue, or may have."""
+    done = _run(["squeue", "--noheader", f"--user={os.getuid()}", "--format=%i"])
+    return done is None or bool(done.returncode or done.stdout.strip())
+
+
+def array_size() -> int:
+    """How many tasks an array may have: their numbers begin at 0 and stay below MaxArraySize."""
+    done = _run(["scontrol", "show", "config"])
+    words = "" if done is None else done.stdout
+    limits = re.findall(r"(?:^MaxArraySize\s*=\s*|\bmax_array_tasks=)(\d+)", words, re.MULTILINE)
+    return max(1, min((int(limit) for limit in limits), default=_DEFAULT_ARRAY_SIZE))
+
+
 def facts_of(job_id: str) -> dict[str, str]:
     """What ``scontrol show job`` says, by its own names; empty where there is no answer, as on some compute nodes."""
     return _facts(["scontrol", "--oneliner", "show", "job", job_id])
@@ -97,12 +139,12 @@ def _facts(command: Sequence[str]) -> dict[str, str]:
     return dict(word.split("=", 1) for word in done.stdout.split() if "=" in word)
 
 
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str] | None:
+def _run(command: Sequence[str], seconds: float = _PATIENCE_SECONDS) -> subprocess.CompletedProcess[str] | None:
     import subprocess  # `status` of runs that have no jobs starts without it
 
     try:
         return subprocess.run(  # noqa: S603  no shell
-            command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE_SECONDS, check=False
+            command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs import submitted
+from jobs import scheduler, submitted
 from jobs.batch import launcher, with_decisions
-from jobs.cluster import ClusterConfig, Executor, parameters
+from jobs.cluster import MOST_PARALLEL, ClusterConfig, Executor, parameters
 from jobs.environment import has_slurm, num_cores
 from jobs.folders import shown
+from jobs.patience import Patience, TooManyError
 from wavenet.errors import StageFailedError, UsageError
 
 
@@ -27,6 +28,9 @@ class Submission:
     parallel: int = 1
     most_idle: int = 0
     """Restarts in a row without progress before a job is given up."""
+    array_size: int = 0
+    """Tasks of one array; 0: as many as the cluster takes."""
+    patience: Patience = Patience(0.0)
 
     @classmethod
     def of(
@@ -37,20 +41,22 @@ class Submission:
         num_jobs: int | None = 1,
         num_tasks: int = 1,
         threads: int = 1,
+        nodes: int = 1,
         most_idle: int | None = None,
     ) -> Submission:
         """What ``cluster`` asks for a job of ``num_tasks`` processes with ``threads`` threads each."""
-        asked = parameters(cluster, name, num_tasks, threads)
+        asked = parameters(cluster, name, num_tasks, threads, nodes)
         parallel = max_parallel(cluster) if num_jobs is None else min(num_jobs, max_parallel(cluster))
         idle = cluster.array_attempts - 1 if most_idle is None else most_idle
-        return cls(name, cluster.executor, asked, num_jobs, parallel, idle)
+        patience = Patience(60 * cluster.submit_minutes)
+        return cls(name, cluster.executor, asked, num_jobs, parallel, idle, cluster.array_size, patience)
 
 
 def max_parallel(cluster: ClusterConfig) -> int:
     """Array tasks alive at once."""
     if cluster.max_parallel:
         return cluster.max_parallel
-    return num_cores() if cluster.executor is Executor.local else 256
+    return num_cores() if cluster.executor is Executor.local else MOST_PARALLEL
 
 
 def print_plan(submissions: Sequence[Submission]) -> None:
@@ -72,31 +78,47 @@ def submit(
     *,
     after: str = "",
 ) -> str:
-    """Submit one job for each tuple of arguments, as one array where there are several, and print the id.
+    """Submit one job for each tuple of arguments, as an array where there are several, and print the id.
+
+    More than one array may have become several, one after the other: so they never run more at once than one would.
 
     Args:
         folder: new, in the ``jobs/`` of a run or data folder, which records the job.
         after: id of a job that has to be over first, however it ended.
 
     Returns:
-        The id of the job or array.
+        The id of the job or of the last array.
 
     Raises:
         UsageError: this machine has no Slurm.
         StageFailedError: Slurm refused, with its own words.
     """
     require_slurm()
-    from submitit import SlurmExecutor
-    from submitit.core.utils import FailedJobError
+    size = submission.array_size or scheduler.array_size()
+    rest, last = list(arguments), after
+    while rest:
+        try:
+            job_id = _submit_array(submission, folder, function, rest[:size], last)
+        except TooManyError:
+            size = (min(size, len(rest)) + 1) // 2
+            continue
+        except (StageFailedError, KeyboardInterrupt):
+            if num_before := len(arguments) - len(rest):
+                print(f"{num_before} of {len(arguments)} tasks were submitted before and stay in the queue")
+            raise
+        rest, last = rest[size:], job_id
+    return last
 
-    executor = SlurmExecutor(folder, python=launcher(folder))
+
+def _submit_array(
+    submission: Submission, folder: Path, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], after: str
+) -> str:
+    from jobs.executor import PatientExecutor
+
+    executor = PatientExecutor(folder, launcher(folder), submission.patience)
     asked = with_decisions(submission.parameters, folder, submission.most_idle)
     executor.update_parameters(**asked, **({"dependency": f"afterany:{after}"} if after else {}))
-    try:
-        jobs = executor.map_array(function, *zip(*arguments, strict=True))
-    except FailedJobError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise StageFailedError(f"Slurm did not take {submission.name}: {reason}") from error
+    jobs = executor.map_array(function, *zip(*arguments, strict=True))
     job_id = str(jobs[0].job_id).partition("_")[0]
     submitted.add(folder.parent, job_id, submission.name)
     tasks = f" with {len(jobs)} tasks" if len(jobs) > 1 else ""

@@ -135,5 +135,6 @@ def submission(keys: TrainKeys) -> Submission:
         name,
         num_tasks=keys.training.processes,
         threads=keys.training.threads,
+        nodes=keys.cluster.nodes,
         most_idle=keys.cluster.idle_restarts,
     )
