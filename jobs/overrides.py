@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from jobs.structure import Key, keys_of, node_of
 from wavenet.errors import UsageError, did_you_mean
 
-FLAGS = {"--json": "json=true", "--dry-run": "dry_run=true"}
+FLAGS = {"--json": "json=true", "--dry-run": "dry_run=true", "--watch": "watch=true"}
 DERIVED = {"model.num_conditions": "the number of classes in the data", "preset": "what model= says"}
 _LIST_AT_MOST = 14  # names in a sentence; more are better read in the help
 

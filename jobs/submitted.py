@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from wavenet import durable
 from wavenet.run_paths import RunPaths
 
 _NEWEST = 50  # of a run's jobs are asked for
+_DECISION = re.compile(r"\S+ job (?P<job>\S+) restart \d+ on \S+: (?P<words>.*)")
 
 
 def add(jobs: Path, job_id: str, name: str) -> None:
@@ -25,30 +27,47 @@ def add(jobs: Path, job_id: str, name: str) -> None:
 
 def names(run: RunPaths) -> dict[str, str]:
     """Names of the submitted jobs by their ids, in the order of submission."""
-    try:
-        lines = (run.jobs / "submitted").read_text("utf-8").splitlines()
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
+    return names_in(run.jobs)
+
+
+def names_in(jobs: Path) -> dict[str, str]:
+    """`names`, of the folder ``jobs`` of a run or of a data folder."""
+    lines = _lines(jobs / "submitted")
     return {job_id: name for job_id, _, name in (line.partition(" ") for line in lines) if job_id.isdigit()}
 
 
 def in_queue(*runs: RunPaths) -> list[QueuedJob] | None:
-    """Those of the runs' jobs that Slurm has in its queue; None where it gives no answer.
+    """Those of the runs' jobs that Slurm has in its queue; None where it gives no answer."""
+    return in_queue_of(*(run.jobs for run in runs))
+
+
+def in_queue_of(*folders: Path) -> list[QueuedJob] | None:
+    """`in_queue`, of the folders ``jobs`` of runs and data folders.
 
     Ids come round again after some years, and start anew with a new cluster: the name has to fit as well.
     """
-    recorded = {job_id: name for run in runs for job_id, name in list(names(run).items())[-_NEWEST:]}
+    recorded = {job_id: name for jobs in folders for job_id, name in list(names_in(jobs).items())[-_NEWEST:]}
     jobs = scheduler.ask(list(recorded))
     return None if jobs is None else [job for job in jobs if recorded.get(job.array_id) == job.name]
 
 
 def last_decision(run: RunPaths) -> str | None:
     """What the run's newest batch script to end has noted."""
-    try:
-        lines = (run.jobs / "decisions.log").read_text("utf-8", "replace").splitlines()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    lines = _lines(run.jobs / "decisions.log")
     return lines[-1] if lines else None
+
+
+def decisions(jobs: Path) -> dict[str, str]:
+    """The last words of each batch script in ``decisions.log``, by job or element of an array."""
+    told = (_DECISION.match(line) for line in _lines(jobs / "decisions.log"))
+    return {match["job"]: match["words"] for match in told if match}
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8", "replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def in_words(jobs: Iterable[QueuedJob]) -> str:

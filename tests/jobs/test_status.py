@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ import pytest
 from jobs.environment import host_name
 from jobs.frozen import RunConfig, settle
 from jobs.processes import started_tick
-from jobs.status import in_words, list_runs, look_at
+from jobs.standing import look_at
+from jobs.status import list_runs
+from jobs.status_words import in_words
 from wavenet.checkpoint.ledger import Ledger, Owner
 from wavenet.model.config import ModelConfig
 from wavenet.run_paths import RunPaths
@@ -53,14 +56,15 @@ def test_a_run_tells_its_restarts_and_why(tmp_path: Path) -> None:
     attempt(run, 300, 500, None, host="there")
     attempt(run, 500, NUM_STEPS, "finished", host="there")
     state = look_at(run)
-    assert state.restarts == [
+    assert [{key: one[key] for key in one if key != "time"} for one in state.restarts] == [
         {"step": 300, "cause": "preemption", "moved": True, "host": "there"},
         {"step": 500, "cause": "crash", "moved": False, "host": "there"},
     ]
+    assert all(datetime.fromisoformat(one["time"]).tzinfo for one in state.restarts)
     assert (state.stage, state.step, state.num_steps, state.loss) == ("trained", NUM_STEPS, NUM_STEPS, 2.0)
     assert in_words(state) == [
         "a: trained, step 2000/2000 (100 %), loss 2.000, 0.250 s/step",
-        "    restarts: 1 x preemption (moved), 1 x crash; the last at step 500",
+        "    restarts: 1 x preemption (moved), 1 x crash; the last at step 500 on there",
     ]
 
 

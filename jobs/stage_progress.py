@@ -1,0 +1,192 @@
+"""How far the stages of a run are that were submitted to Slurm: from markers, logs and the queue, not from accounting.
+
+A task is *done* when its marker is there, *running* or *waiting* as the queue says, and *failed* when it is neither
+done nor in the queue; *unknown* where the queue gives no answer.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from jobs import submitted
+from jobs.batch import RESTART_LOG
+from jobs.scheduler import QueuedJob
+from jobs.tail import last_lines
+
+STAGES = ("plan", "prepare", "index", "train", "generate", "report")
+"""Of a chain, in their order; each is the beginning of its jobs' folders and the middle of their names."""
+
+_FOLDER = re.compile(rf"({'|'.join(STAGES)})-\d{{8}}T\d{{6}}Z(?:-\d+)?")
+_WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+_MARKS = ("wavenet: ",)
+_NAMED_FAILURES = 5
+
+
+@dataclass(frozen=True)
+class RunningTask:
+    """A task that Slurm says is running, with the last sign of life that its log shows."""
+
+    job_id: str
+    node: str
+    share: float | None
+    """How much of its work is done, where its log says so."""
+    last_sign: datetime
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """The newest submission of one stage. Counts are of tasks; a stage that is no array has one."""
+
+    stage: str
+    folder: Path
+    num_tasks: int
+    num_done: int
+    num_waiting: int
+    num_failed: int
+    num_unknown: int
+    running: list[RunningTask]
+    failures: list[dict[str, str]] = field(default_factory=list)
+    """Job id and reason of the first few that failed."""
+
+    @property
+    def state(self) -> str:
+        """In one word."""
+        if self.num_done == self.num_tasks:
+            return "done"
+        if self.running:
+            return "running"
+        if self.num_waiting:
+            return "waiting"
+        return "failed" if self.num_failed else "unknown"
+
+    @property
+    def share(self) -> float:
+        """How much of the whole work is done, 0 to 1, as far as logs tell."""
+        return (self.num_done + sum(task.share or 0.0 for task in self.running)) / max(1, self.num_tasks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "stage": self.stage,
+            "state": self.state,
+            "num_tasks": self.num_tasks,
+            "num_done": self.num_done,
+            "num_running": len(self.running),
+            "num_waiting": self.num_waiting,
+            "num_failed": self.num_failed,
+            "num_unknown": self.num_unknown,
+            "share": round(self.share, 4),
+            "failures": self.failures,
+        }
+
+
+def read_stages(jobs: Path, queue: Sequence[QueuedJob] | None) -> list[StageProgress]:
+    """The newest submission of each stage whose jobs are in the folder ``jobs``, in the order of the stages.
+
+    Args:
+        queue: what Slurm has in its queue, or None where it gives no answer.
+    """
+    recorded = submitted.names_in(jobs)
+    if not recorded:
+        return []
+    newest: dict[str, Path] = {}
+    for folder in sorted(path for path in jobs.iterdir() if _FOLDER.fullmatch(path.name)):
+        newest[folder.name.partition("-")[0]] = folder
+    decisions = submitted.decisions(jobs)
+    found = (_read(stage, newest[stage], recorded, queue, decisions) for stage in STAGES if stage in newest)
+    return [one for one in found if one is not None]
+
+
+def _read(
+    stage: str,
+    folder: Path,
+    recorded: Iterable[str],
+    queue: Sequence[QueuedJob] | None,
+    decisions: Mapping[str, str],
+) -> StageProgress | None:
+    files = os.listdir(folder)  # noqa: PTH208  names are enough, and there may be thousands
+    tasks = _tasks(files, set(recorded))
+    if not tasks:
+        return None  # of this machine: its progress is on the terminal that started it
+    queued = {job.job_id: job for job in queue or ()}
+    done = [task for task in tasks if f"{task}.done" in files]
+    rest = [task for task in tasks if f"{task}.done" not in files]
+    waiting = [task for task in rest if task in queued and queued[task].state in _WAITING]
+    running = [task for task in rest if task in queued and queued[task].state not in _WAITING]
+    gone = [task for task in rest if task not in queued]
+    failed = [task for task in gone if queue is not None or _is_final(decisions.get(task, ""))]
+    return StageProgress(
+        stage,
+        folder,
+        num_tasks=len(tasks),
+        num_done=len(done),
+        num_waiting=len(waiting),
+        num_failed=len(failed),
+        num_unknown=len(gone) - len(failed),
+        running=[_look_at(queued[task], folder, files) for task in running],
+        failures=[
+            {"job": task, "reason": _reason(task, folder, files, decisions)} for task in failed[:_NAMED_FAILURES]
+        ],
+    )
+
+
+def _tasks(files: Iterable[str], recorded: set[str]) -> list[str]:
+    """Ids of what was submitted: each element of an array, or the one job that goes on from the others."""
+    ids = [name.removesuffix("_submitted.pkl") for name in files if name.endswith("_submitted.pkl")]
+    ids = sorted((task for task in ids if task.partition("_")[0] in recorded), key=_by_number)
+    elements = [task for task in ids if "_" in task]
+    return elements or ids[-1:]
+
+
+def _by_number(task: str) -> list[int]:
+    return [int(part) for part in task.split("_") if part.isdigit()]
+
+
+def _look_at(job: QueuedJob, folder: Path, files: Iterable[str]) -> RunningTask:
+    log = newest_log(job.job_id, folder, files)
+    signs = [job.start_time, *([_modified(log)] if log else [])]
+    share = _share(log) if log else None
+    last = max((sign for sign in signs if sign), default=datetime.now(timezone.utc))
+    return RunningTask(job.job_id, job.nodes, share, last)
+
+
+def newest_log(task: str, folder: Path, files: Iterable[str], rank: int = 0) -> Path | None:
+    """The log of a task's latest start."""
+    head = f"{task}_{rank}{RESTART_LOG}"
+    restarts = [name.removeprefix(head).removesuffix(".log") for name in files if name.startswith(head)]
+    numbers = [int(restart) for restart in restarts if restart.isdigit()]
+    return folder / f"{head}{max(numbers)}.log" if numbers else None
+
+
+def _modified(path: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    except OSError:
+        return None
+
+
+def _share(log: Path) -> float | None:
+    for line in reversed(last_lines(log)):
+        words = line.split()
+        if len(words) == 3 and words[0] == "progress" and words[1].isdigit() and words[2].isdigit():
+            return min(1.0, int(words[1]) / max(1, int(words[2])))
+    return None
+
+
+def _is_final(decision: str) -> bool:
+    return any(words in decision for words in ("not requeued", "given up", "not started"))
+
+
+def _reason(task: str, folder: Path, files: Iterable[str], decisions: Mapping[str, str]) -> str:
+    """In the words of the task itself, or of its batch script, or that there are none."""
+    log = newest_log(task, folder, files)
+    for line in reversed(last_lines(log) if log else []):
+        if line.startswith(_MARKS):
+            return line.partition(": ")[2]
+    return decisions.get(task) or "it is gone from the queue and has said nothing"

@@ -1,0 +1,110 @@
+"""What ``wavenet status`` tells a person: a line or a few for each run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from jobs import submitted
+from jobs.queue_words import meaning
+from jobs.scheduler import QueuedJob
+from jobs.standing import RunStatus
+from jobs.terminal import duration, fraction, plural
+
+_INDENT = "    "
+
+
+def in_words(state: RunStatus, now: datetime | None = None) -> list[str]:
+    """The run's line, and below it what else there is to know."""
+    now = now or datetime.now(timezone.utc)
+    lines = [", ".join(_headline(state, now)), *_restarts(state)]
+    lines += _jobs([QueuedJob(**job) for job in state.jobs], now)
+    lines += stages_in_words(state.stages)
+    lines += [
+        f"no progress since {clock(stall['since'], now)} on {stall['host']}: {stall['what']}" for stall in state.stalled
+    ]
+    lines += [f"held: job {one['job_id']} ({one['reason']}); {one['remedy']}" for one in state.held]
+    lines += [f"ended in {state.ended}"] if state.ended else []
+    if state.last_decision and not state.jobs and not state.ended and state.stage.startswith(("interrupted", "new")):
+        lines.append(state.last_decision)
+    lines += [state.problem] if state.problem else []
+    return [lines[0], *(_INDENT + line for line in lines[1:])]
+
+
+def _headline(state: RunStatus, now: datetime) -> Iterable[str]:
+    yield f"{state.run}: {state.stage}"
+    if state.num_steps:
+        yield f"step {fraction(state.step, state.num_steps)}"
+    if state.loss is not None:
+        yield f"loss {state.loss:.3f}"
+    if state.seconds_per_step is not None:
+        yield f"{state.seconds_per_step:.3f} s/step"
+    if state.expected_end and state.seconds_left is not None:
+        yield f"{duration(state.seconds_left)} left, until {clock(state.expected_end, now)}"
+    if state.stage == "training":
+        yield f"process {state.pid} on {state.host}"
+    if state.num_generated:
+        yield f"{plural(state.num_generated, 'clip')} generated"
+    if state.report:
+        yield state.report
+
+
+def _restarts(state: RunStatus) -> list[str]:
+    if not state.restarts:
+        return []
+    causes = [one["cause"] + (" (moved)" if one["moved"] else "") for one in state.restarts]
+    counted = ", ".join(f"{causes.count(cause)} x {cause}" for cause in dict.fromkeys(causes))
+    last = state.restarts[-1]
+    return [f"restarts: {counted}; the last at step {last['step']} on {last['host']}"]
+
+
+def _jobs(jobs: Sequence[QueuedJob], now: datetime) -> list[str]:
+    """A line for each job or array; stages of a chain that wait for one another are told as stages."""
+    by_array: dict[str, list[QueuedJob]] = {}
+    for job in jobs:
+        by_array.setdefault(job.array_id, []).append(job)
+    at_work = [group for group in by_array.values() if not all(job.reason == "Dependency" for job in group)]
+    return [
+        "".join([submitted.in_words(group), *_more(group[0], now)])
+        for group in (at_work if len(by_array) > 1 else by_array.values())
+    ]
+
+
+def _more(job: QueuedJob, now: datetime) -> Iterable[str]:
+    if words := meaning(job):
+        yield f": {words}"
+    if job.state == "PENDING" and job.start_time and job.start_time > now:
+        yield f", expected to start {clock(job.start_time.isoformat(), now)}"
+
+
+def stages_in_words(stages: Sequence[dict[str, Any]]) -> list[str]:
+    """One line on all stages where there are several; one on each array that is not done yet, with its failures."""
+    lines = []
+    if len(stages) > 1:
+        lines.append("stages: " + ", ".join(f"{one['stage']} {one['state']}" for one in stages))
+    for one in stages:
+        if one["num_tasks"] > 1 and one["state"] != "done" and one["num_waiting"] < one["num_tasks"]:
+            lines.append(f"{one['stage']}: {_counts(one)}")
+            lines += [f"  job {failure['job']} failed: {failure['reason']}" for failure in one["failures"]]
+            more = one["num_failed"] - len(one["failures"])
+            lines += [f"  and {more} more failed"] if more else []
+    return lines
+
+
+def _counts(stage: dict[str, Any]) -> str:
+    counts = [f"{stage['num_done']} of {plural(stage['num_tasks'], 'task')} done"]
+    counts += [
+        f"{stage[f'num_{state}']} {state}"
+        for state in ("running", "waiting", "failed", "unknown")
+        if stage[f"num_{state}"]
+    ]
+    return f"{', '.join(counts)}, {100 * stage['share']:.0f} % of the work"
+
+
+def clock(time: str, now: datetime) -> str:
+    """A clock time of here, with as much of the date as is needed: ``14:03``, ``Tue 14:03``, ``2026-12-24 14:03``."""
+    local, today = datetime.fromisoformat(time).astimezone(), now.astimezone()
+    if local.date() == today.date():
+        return f"{local:%H:%M}"
+    return f"{local:%a %H:%M}" if abs(local - today) < timedelta(days=6) else f"{local:%Y-%m-%d %H:%M}"
