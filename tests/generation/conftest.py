@@ -13,8 +13,8 @@ from wavenet.catalogue.genres import GenresConfig
 from wavenet.catalogue.split import SplitConfig
 from wavenet.checkpoint import store
 from wavenet.checkpoint.ledger import Ledger, Owner
+from wavenet.model.arrays import initial_arrays
 from wavenet.model.config import ModelConfig
-from wavenet.model.network import initial_arrays
 from wavenet.run_paths import RunPaths
 from wavenet.shards.index import build_index, open_dataset
 from wavenet.shards.plan import make_plan

@@ -16,8 +16,8 @@ from wavenet.generation.config import GenerationConfig, Priming, Weights
 from wavenet.generation.generate import StreamRequest, generate_levels
 from wavenet.generation.plan import is_done, make_plan
 from wavenet.generation.restore import restore
+from wavenet.model.arrays import initial_arrays
 from wavenet.model.config import ModelConfig
-from wavenet.model.network import initial_arrays
 from wavenet.run_paths import RunPaths
 from wavenet.shards.index import open_dataset
 

@@ -29,7 +29,7 @@ MODEL = "model.safetensors"
 def export_checkpoint(checkpoint: Path, folder: Path, weights: Weights = Weights.ema) -> Path:
     """Write the model of a checkpoint into ``folder``, which is made; files of a former export are replaced.
 
-    ``model.safetensors`` holds the arrays of `wavenet.model.network.array_shapes`, float32; ``config.json`` the keys
+    ``model.safetensors`` holds the arrays of `wavenet.model.arrays.array_shapes`, float32; ``config.json`` the keys
     format, model (a `ModelConfig`), sample_rate_hz, classes, step, weights ("ema" or "raw") and checkpoint_digest.
 
     Returns:

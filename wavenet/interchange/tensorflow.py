@@ -29,7 +29,7 @@ def step_of(prefix: Path) -> int:
 
 
 def read_reference(prefix: Path) -> tuple[ModelConfig, dict[str, Array]]:
-    """Configuration and arrays (named as `wavenet.model.network.array_shapes` says) of ``prefix``.
+    """Configuration and arrays (named as `wavenet.model.arrays.array_shapes` says) of ``prefix``.
 
     Raises:
         InputError: the files are not readable (as `read_bundle` says) or not a WaveNet's (as `convert` says).
