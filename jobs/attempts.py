@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from wavenet.run_paths import RunPaths
+from wavenet.training.ends import End, Rows, ends_of, first, told
 
 _TAIL_BYTES = 8192
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One process lifetime of a run. ``cause`` is None while no end is written."""
+    """One process lifetime of a run. ``cause`` is None of the newest one while it has written no end; ``told`` is why
+    it was asked to stop, as far as it knew at that moment.
+    """
 
     attempt: int
     host: str
@@ -33,26 +36,30 @@ class Attempt:
     median_seconds: float | None
     """Of the same steps."""
     cause: str | None
+    told: str | None
 
 
 def read_attempts(run: RunPaths) -> list[Attempt]:
     """The run's attempts in their order."""
     files = sorted(run.history.glob("attempt-*.jsonl")) if run.history.is_dir() else []
-    return [_read(path) for path in files]
+    attempts = [(int(path.stem.partition("-")[2]), _both_ends(path)) for path in files]
+    ends = ends_of(attempts)
+    return [_attempt(number, rows, ends[number]) for number, rows in attempts]
 
 
-def _read(path: Path) -> Attempt:
+def _both_ends(path: Path) -> list[dict[str, Any]]:
     with path.open("rb") as file:
         head = file.readline()
         file.seek(max(len(head), os.fstat(file.fileno()).st_size - _TAIL_BYTES))
-        tail = file.read().split(b"\n")
-    rows = list(_rows(tail))
-    start = next(_rows([head]), {})
+        return list(_rows([head, *file.read().split(b"\n")]))
+
+
+def _attempt(number: int, rows: Rows, end: End | None) -> Attempt:
+    start = first(rows, "start")
     steps = [row for row in rows if row["kind"] == "step"]
-    end: dict[str, Any] = next((row for row in rows if row["kind"] == "end"), {})
     resumed = int(start.get("resumed_step", 0))
     return Attempt(
-        attempt=int(path.stem.partition("-")[2]),
+        attempt=number,
         host=str(start.get("host", "?")),
         pid=int(start.get("pid", 0)),
         job_id=start.get("job_id"),
@@ -64,7 +71,8 @@ def _read(path: Path) -> Attempt:
         loss=float(steps[-1]["loss"]) if steps else None,
         seconds_per_step=sum(row["seconds"] for row in steps) / len(steps) if steps else None,
         median_seconds=sorted(row["seconds"] for row in steps)[len(steps) // 2] if steps else None,
-        cause=end.get("cause"),
+        cause=None if end is None else end.cause,
+        told=told(rows),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -15,6 +16,7 @@ from typing import Any
 
 from wavenet import durable
 from wavenet.run_paths import RunPaths
+from wavenet.training.ends import End, Rows, ends_of, first, told
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class ValidationRow:
 
 @dataclass(frozen=True)
 class AttemptRow:
-    """One process lifetime. ``cause`` is ``crash`` when its end was never written and a newer attempt exists, and
-    ``running`` when its end is not written and it is the newest: the reader may know better whether it lives.
+    """One process lifetime. ``cause`` is ``running`` when it is the newest and its end is not written: the reader may
+    know better whether it lives. ``told`` is why it was asked to stop, as far as it knew at that moment.
     """
 
     attempt: int
@@ -58,6 +60,7 @@ class AttemptRow:
     num_steps: int
     accepted: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
+    told: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,18 +73,24 @@ class History:
 
 
 class HistoryWriter:
-    """Appends the rows of one attempt; each row reaches the file at once, a torn last row is dropped by readers."""
+    """Appends the rows of one attempt; each row reaches the file at once, a torn last row is dropped by readers.
+
+    Several threads may write; what comes after `close` is dropped, for the end has been written.
+    """
 
     def __init__(self, run: RunPaths, attempt: int) -> None:
         durable.make_folder(run.history)
         self._path = run.attempt_history(attempt)
         with durable.storage_errors(self._path):
             self._file = self._path.open("a", encoding="utf-8")
+        self._lock = threading.Lock()
 
     def append(self, kind: str, **facts: Any) -> None:
         """Write one row with the current time."""
         row = {"kind": kind, "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"), **facts}
-        with durable.storage_errors(self._path):
+        with self._lock, durable.storage_errors(self._path):
+            if self._file.closed:
+                return
             self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
             self._file.flush()
 
@@ -91,7 +100,8 @@ class HistoryWriter:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        self._file.close()
+        with self._lock:
+            self._file.close()
 
 
 def read_history(run: RunPaths) -> History:
@@ -102,9 +112,8 @@ def read_history(run: RunPaths) -> History:
     """
     files = [(path, list(_rows(path))) for path in sorted(run.history.glob("attempt-*.jsonl"))]
     numbered = [(int(path.stem.partition("-")[2]), rows) for path, rows in files if rows]
-    attempts = [
-        _attempt(number, rows, is_newest=place == len(numbered) - 1) for place, (number, rows) in enumerate(numbered)
-    ]
+    ends = ends_of(numbered)
+    attempts = [_attempt(number, rows, ends[number]) for number, rows in numbered]
     steps: dict[int, StepRow] = {}
     validations: dict[int, ValidationRow] = {}
     for summary, (number, rows) in zip(attempts, numbered, strict=True):
@@ -140,10 +149,12 @@ def _validation(row: dict[str, Any], attempt: int) -> ValidationRow:
     return ValidationRow(row["step"], row["loss"], per_class, attempt)
 
 
-def _attempt(number: int, rows: list[dict[str, Any]], *, is_newest: bool) -> AttemptRow:
-    start = next((row for row in rows if row["kind"] == "start"), {})
-    end = next((row for row in reversed(rows) if row["kind"] == "end"), None)
+def _attempt(number: int, rows: Rows, end: End | None) -> AttemptRow:
+    start = first(rows, "start")
     resumed = start.get("resumed_step", 0)
+    made = [row for row in rows if row["kind"] == "step"]
+    if end is not None and end.last_step is not None:
+        made = [row for row in made if row["step"] <= end.last_step]
     return AttemptRow(
         attempt=number,
         host=start.get("host", "?"),
@@ -151,12 +162,13 @@ def _attempt(number: int, rows: list[dict[str, Any]], *, is_newest: bool) -> Att
         job_id=start.get("job_id"),
         restart_count=start.get("restart_count", 0),
         resumed_step=resumed,
-        last_step=max((row["step"] for row in rows if row["kind"] == "step"), default=resumed),
+        last_step=max((row["step"] for row in made), default=resumed),
         started=datetime.fromisoformat(rows[0]["time"]),
-        ended=datetime.fromisoformat(end["time"] if end else rows[-1]["time"]) if end or not is_newest else None,
-        cause=end["cause"] if end else ("running" if is_newest else "crash"),
-        detail=end.get("detail", "") if end else "",
+        ended=None if end is None else datetime.fromisoformat(end.time or (made or rows)[-1]["time"]),
+        cause="running" if end is None else end.cause,
+        detail="" if end is None else end.detail,
         num_steps=start.get("num_steps", 0),
         accepted=start.get("accepted", []),
         versions=start.get("versions", {}),
+        told=told(rows),
     )

@@ -13,11 +13,25 @@ from wavenet.world import World
 
 
 @dataclass(frozen=True)
+class LostAttempt:
+    """An attempt that wrote no end: what its successor found out about it, and the last step that it was seen to make.
+
+    Such a process may live on unseen and write more, which counts for nothing.
+    """
+
+    attempt: int
+    cause: str
+    detail: str
+    last_step: int
+
+
+@dataclass(frozen=True)
 class TrainingJob:
     """One process's part of one attempt at a run.
 
     ``rendezvous`` and ``address`` matter for several processes only; see `process_group.joined`. ``accept`` names the
-    parts of the identity that may differ from those the run began with.
+    parts of the identity that may differ from those the run began with. ``lost`` is the attempt before this one, if it
+    wrote no end.
     """
 
     run: RunPaths
@@ -30,6 +44,7 @@ class TrainingJob:
     rendezvous: Path | None = None
     address: str = "127.0.0.1"
     accept: tuple[str, ...] = ()
+    lost: LostAttempt | None = None
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ def _claim(job: TrainingJob, dataset: Dataset, announce: Announce) -> Recorder:
         accepted=accepted,
         versions=numerics,
         damages=recovered.damages,
+        lost=asdict(job.lost) if job.lost else None,
     )
     for damage in recovered.damages:
         announce(f"{damage}; it was set aside and the run goes on from step {resumed_step}")
