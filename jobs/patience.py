@@ -27,14 +27,14 @@ class Request:
     Args:
         name: of the job, for a person.
         comment: of the job; ``mark`` is the part of it that no other submission has.
-        is_array: whether the user can be helped by smaller parts.
+        can_be_smaller: whether less of it could be submitted at a time.
     """
 
     name: str
     script: Path
     comment: str
     mark: str
-    is_array: bool
+    can_be_smaller: bool
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _require_hope(request: Request, answer: Answer, left: float, patience: Patie
     name, reason = request.name, answer.reason
     if answer.refusal is Refusal.final:
         raise StageFailedError(f"Slurm does not take {name}: {reason}; what was asked for is set by {answer.keys}")
-    if answer.refusal is Refusal.limit and request.is_array and not scheduler.has_own_jobs():
+    if answer.refusal is Refusal.limit and request.can_be_smaller and not scheduler.has_own_jobs():
         raise TooManyError(reason)
     if left > 0:
         return

@@ -34,14 +34,14 @@ _AWAY = (
     r"Unable to contact slurm controller|Resource temporarily unavailable|temporarily unable|Connection refused|"
     r"controller not available|standby mode|try again|Unable to contact slurmdbd"
 )
-_LIMIT = r"\w*(?:MaxSubmit|GrpSubmit)\w*"
+_LIMIT = r"MaxSubmit|GrpSubmit"
 _POLICY = "violates accounting/QOS policy"
 _KEYS = (
+    ("time limit|MaxWall|time specification|--time", "cluster.time_limit_minutes"),
     ("account", "cluster.account, or cluster.partition if the account may not use it"),
     ("partition", "cluster.partition"),
     ("qos", "cluster.qos"),
-    ("time limit|WallDuration", "cluster.time_limit_minutes"),
-    ("memory", "cluster.memory_gb"),
+    ("memory|MaxMem", "cluster.memory_gb"),
     ("feature", "cluster.constraint"),
     ("gres|generic resource|gpu", "cluster.gres or cluster.gpus_per_node"),
     ("reservation", "cluster.reservation"),
@@ -49,7 +49,10 @@ _KEYS = (
     ("node name", "cluster.exclude"),
     ("array", "cluster.array_size"),
     ("node count", "cluster.nodes"),
-    ("node configuration|processors|cpu", "cluster.cpus_per_task, memory_gb, gpus_per_node, gres, constraint, nodes"),
+    (
+        "node configuration|processors|cpu|MaxTRES|MaxNode",
+        "cluster.cpus_per_task, nodes, memory_gb, gres and constraint",
+    ),
     ("option|specification", "cluster.sbatch"),
 )
 
@@ -61,23 +64,21 @@ def read_refusal(words: str) -> Answer:
         return Answer(Refusal.unsure, reason)
     if re.search(_AWAY, words):
         return Answer(Refusal.away, reason)
-    # One sentence for limits that jobs leave and for sizes that no waiting makes smaller; a word before it tells.
-    if limit := re.search(_LIMIT, words):
-        return Answer(Refusal.limit, limit[0])
-    if re.search(_POLICY, words) and not re.search(r"(?:Assoc|QOS)\w+", words.replace(_POLICY, "")):
+    # The sentence is the same for too many jobs and for one that is too large; if it is alone, waiting may help.
+    if re.search(_LIMIT, reason) or _POLICY in reason:
         return Answer(Refusal.limit, reason)
-    return Answer(Refusal.final, reason, _keys(words))
+    return Answer(Refusal.final, reason, _keys(reason))
 
 
 def _reason(words: str) -> str:
-    """The lines without the program's name, which repeat each other."""
+    """What the lines say, without the program's name and without the general sentence after a particular word."""
     lines = [re.sub(r"^sbatch: (error: )?(Batch job submission failed: )?", "", line) for line in words.splitlines()]
-    kept = dict.fromkeys(line.strip() for line in lines if line.strip() and not line.startswith("Try "))
-    return "; ".join(kept) or "no reason was given"
+    kept = list(dict.fromkeys(line.strip() for line in lines if line.strip() and not line.startswith("Try ")))
+    return "; ".join([line for line in kept if _POLICY not in line] or kept) or "no reason was given"
 
 
-def _keys(words: str) -> str:
+def _keys(reason: str) -> str:
     for pattern, keys in _KEYS:
-        if re.search(pattern, words, re.IGNORECASE):
+        if re.search(pattern, reason, re.IGNORECASE):
             return keys
     return "the profile"
