@@ -1,38 +1,71 @@
-"""Why a job is asked to stop: what a signal alone cannot say, its stop marker and the scheduler can."""
+"""Why a job is asked to stop and how long it has: what a signal alone cannot say, its stop marker and Slurm can."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 
 from jobs import scheduler
+from jobs.deadlines import Notice
 from jobs.environment import Placement
 from jobs.stopped import is_stopped
 from wavenet.run_paths import RunPaths
 from wavenet.training.stopping import StopRequest
 
+GUESSES = {
+    signal.SIGTERM: "preemption",
+    signal.SIGUSR1: "time limit",
+    signal.SIGUSR2: "time limit",
+    signal.SIGINT: "user",
+    signal.SIGHUP: "user",
+}
+"""What each signal means to a training process, if nobody knows better."""
+
 _NONE = ("", "None", "Unknown", "N/A")
 
 
 class JobStop(StopRequest):
-    """A wish to stop whose cause is looked up when all is saved: until then every second may be the last."""
+    """A wish to stop that begins with a signal."""
 
-    def __init__(self, look_up: Callable[[str], str]) -> None:
+    def __init__(self, run: RunPaths, place: Placement, notice: Notice) -> None:
         super().__init__()
-        self._look_up = look_up
+        self._run = run
+        self._place = place
+        self._notice = notice
+
+    def hear(self, numbers: Iterable[int]) -> None:
+        """Ask for the stop that these signals mean, and then find out what they mean, which may take a moment.
+
+        Only the first signal's deadline may turn out to be later than it seems: those that follow say that the time
+        which it gave is over.
+        """
+        heard, is_first = time.monotonic(), self.cause is None
+        for number in numbers:
+            guess = GUESSES[signal.Signals(number)]
+            seconds = self._notice.warning_seconds if guess == "time limit" else self._notice.kill_seconds
+            self.request(guess, heard + seconds)
+        facts = self._facts()
+        cause = cause_of_stop(self._run, self._place, str(self.cause), facts)
+        left = seconds_left(facts, cause, self._notice.kill_seconds, scheduler.facts_of_partition) if is_first else None
+        self.correct(cause, self.deadline if left is None else heard + left)
 
     def settled(self, cause: str) -> str:
-        """What stop marker and scheduler say, unless the run has come to its end."""
-        return cause if self.cause is None or cause == "finished" else self._look_up(cause)
+        """What stop marker and scheduler say when all is saved, unless the run has come to its end."""
+        if self.cause is None or cause == "finished":
+            return cause
+        return cause_of_stop(self._run, self._place, self.cause, self._facts())
+
+    def _facts(self) -> Mapping[str, str]:
+        return {} if self._place.job_id is None else scheduler.facts_of(self._place.job_id)
 
 
-def cause_of_stop(run: RunPaths, place: Placement, guess: str) -> str:
-    """The cause of a signal that by itself would mean ``guess``."""
+def cause_of_stop(run: RunPaths, place: Placement, guess: str, job: Mapping[str, str]) -> str:
+    """The cause of a signal that by itself would mean ``guess``, given what ``scontrol show job`` says."""
     if is_stopped(run):
         return "user"
-    if place.job_id is None or guess == "user":
-        return guess
-    job = scheduler.facts_of(place.job_id)
-    if not job:
+    if not job or guess == "user":
         return guess
     return told_by_scheduler(job, place.restart_count, guess, scheduler.facts_of_partition, scheduler.is_down)
 
@@ -51,7 +84,7 @@ def told_by_scheduler(
     ``scontrol requeue``; the last two look alike on partitions that preempt at once, and preemption is the likelier
     there. One that is ending without a restart was cancelled.
     """
-    if job.get("PreemptTime", "") not in _NONE:
+    if _is_preempted(job):
         return "preemption"
     at_once = _preempts_at_once(partition(job.get("Partition", "")))
     if int(job.get("Restarts", "0")) > restart_count:
@@ -65,9 +98,39 @@ def told_by_scheduler(
     return "preemption" if at_once == "CANCEL" else "user"
 
 
+def seconds_left(
+    job: Mapping[str, str], cause: str, kill_seconds: float, partition: Callable[[str], Mapping[str, str]]
+) -> float | None:
+    """Seconds from the signal to the end that Slurm has set for the job; None where it has set none.
+
+    KillWait comes on top of a grace time, but not where the job has to put itself back before it is cancelled, as on
+    partitions that do not requeue and before a time limit.
+    """
+    if _is_preempted(job):
+        grace = _moment(job.get("EndTime", "")) - _moment(job["PreemptTime"])
+        is_cancelled = partition(job.get("Partition", "")).get("PreemptMode") == "CANCEL"
+        return max(0.0, grace) or kill_seconds if is_cancelled else max(0.0, grace) + kill_seconds
+    limit = _seconds(job.get("TimeLimit", ""))
+    if cause == "time limit" and limit and job.get("JobState") == "RUNNING":
+        return float(max(0, limit - _seconds(job.get("RunTime", ""))))
+    return None
+
+
+def _is_preempted(job: Mapping[str, str]) -> bool:
+    return job.get("PreemptTime", "") not in _NONE
+
+
 def _preempts_at_once(partition: Mapping[str, str]) -> str:
     """What the partition does without a grace time: REQUEUE, CANCEL or nothing."""
     return partition.get("PreemptMode", "") if partition.get("GraceTime") == "0" else ""
+
+
+def _moment(time_of_day: str) -> float:
+    """Of Slurm's 2026-11-22T23:50:41, in seconds; 0 for words such as Unknown."""
+    try:
+        return datetime.fromisoformat(time_of_day).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _seconds(duration: str) -> int:

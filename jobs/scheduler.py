@@ -118,9 +118,21 @@ def facts_of_partition(name: str) -> dict[str, str]:
     return _facts(["scontrol", "--oneliner", "show", "partition", name])
 
 
+def facts_of_node(name: str) -> dict[str, str]:
+    """What ``scontrol show node`` says."""
+    return _facts(["scontrol", "--oneliner", "show", "node", name])
+
+
 def is_down(node: str) -> bool:
     """Whether Slurm has given the node up."""
-    return _facts(["scontrol", "--oneliner", "show", "node", node]).get("State", "").startswith("DOWN")
+    return facts_of_node(node).get("State", "").startswith("DOWN")
+
+
+def kill_wait() -> float | None:
+    """Seconds that Slurm leaves a job between SIGTERM and SIGKILL; None where there is no answer."""
+    done = _run(["scontrol", "show", "config"])
+    found = re.search(r"^KillWait\s*=\s*(\d+)", "" if done is None else done.stdout, re.MULTILINE)
+    return float(found[1]) if found else None
 
 
 def cancel(job_ids: Sequence[str]) -> str | None:

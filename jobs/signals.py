@@ -1,32 +1,42 @@
-"""From signals to a wish to stop. A handler sets a flag and nothing else, since it may be entered at any instant."""
+"""From signals to a wish to stop: a thread learns of them at once, whatever the main thread is computing.
+
+Python runs a signal's handler between two instructions of the main thread, and one instruction may be an operation of
+torch that takes seconds. The interpreter's own handler writes the signal's number to a descriptor before that.
+"""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from wavenet.training.stopping import StopRequest
-
-CAUSES = {
-    signal.SIGTERM: "preemption",
-    signal.SIGUSR1: "time limit",
-    signal.SIGUSR2: "time limit",
-    signal.SIGINT: "user",
-    signal.SIGHUP: "user",
-}
-"""What each signal means to a training process."""
+Hear = Callable[[bytes], None]
+"""Takes the numbers of signals that have just come, one byte each."""
 
 
-def install(stop: StopRequest) -> None:
-    """Let signals ask for a stop. To be called inside the task: submitit's own handler ignores SIGTERM."""
+def install(numbers: Iterable[signal.Signals], hear: Hear) -> None:
+    """From now on the signals are told to ``hear``, in a thread, and do nothing else.
 
-    def handler(number: int, _frame: FrameType | None) -> None:
-        stop.request(CAUSES[signal.Signals(number)])
+    To be called in the main thread, inside the task: submitit's own handler ignores SIGTERM.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reader, writer, hear), name="signals", daemon=True).start()
+    for number in numbers:
+        signal.signal(number, _nothing)
 
-    for number in CAUSES:
-        signal.signal(number, handler)
+
+def _watch(reader: socket.socket, _writer: socket.socket, hear: Hear) -> None:
+    while numbers := reader.recv(4096):
+        hear(numbers)
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    """Without a handler of Python's the signal would not be written to the descriptor."""
 
 
 def end_at_once() -> None:

@@ -13,7 +13,7 @@ from wavenet import durable
 from wavenet.run_paths import RunPaths
 
 _NEWEST = 50  # of a run's jobs are asked for
-_DECISION = re.compile(r"\S+ job (?P<job>\S+) restart \d+ on \S+: (?P<words>.*)")
+_DECISION = re.compile(r"\S+ job (?P<job>\S+) restart (?P<restart>\d+) on \S+: (?P<words>.*)")
 
 
 def add(jobs: Path, job_id: str, name: str) -> None:
@@ -61,6 +61,13 @@ def decisions(jobs: Path) -> dict[str, str]:
     """The last words of each batch script in ``decisions.log``, by job or element of an array."""
     told = (_DECISION.match(line) for line in _lines(jobs / "decisions.log"))
     return {match["job"]: match["words"] for match in told if match}
+
+
+def decision(run: RunPaths, job_id: str, restart_count: int) -> str | None:
+    """The last words of the batch script of one start of a job."""
+    told = (_DECISION.match(line) for line in _lines(run.jobs / "decisions.log"))
+    words = [one["words"] for one in told if one and (one["job"], int(one["restart"])) == (job_id, restart_count)]
+    return words[-1] if words else None
 
 
 def _lines(path: Path) -> list[str]:

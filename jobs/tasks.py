@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from jobs import signals
-from jobs.causes import JobStop, cause_of_stop
+from jobs.causes import GUESSES, JobStop
+from jobs.deadlines import Notice
 from jobs.environment import Placement, host_name, owner, placement
+from jobs.lost import lost_attempt
 from jobs.ownership import require_takeover
 from jobs.results import Done, Failed, caught
+from wavenet.errors import InterruptedRunError
 from wavenet.generation.requests import ClipRequest
 from wavenet.model.config import ModelConfig
 from wavenet.progress import Progress
@@ -39,14 +42,15 @@ class TrainOrder:
     restart_count: int
     rendezvous: Path
     takeover: bool = False
+    notice: Notice = Notice()
 
 
 def train(order: TrainOrder) -> Done | Failed:
     """One attempt at a run, as one of its ranks; the value is an `Outcome`."""
     place = placement()
-    stop = JobStop(lambda guess: cause_of_stop(order.run, place, guess))
+    stop = JobStop(order.run, place, order.notice)
     # Before torch is imported, which takes seconds in which a signal would kill.
-    signals.install(stop)
+    signals.install(GUESSES, stop.hear)
     if place.job_id is not None:
         order = _of_this_start(order, place)
     return caught(lambda: _train(order, place, stop))
@@ -61,6 +65,8 @@ def _of_this_start(order: TrainOrder, place: Placement) -> TrainOrder:
 def _train(order: TrainOrder, place: Placement, stop: StopRequest) -> Outcome:
     from wavenet.training.loop import train as train_attempt
 
+    if stop.cause is not None:
+        raise InterruptedRunError(f"told to stop ({stop.cause}) before anything was done")
     if place.job_id is not None:
         require_takeover(order.run, place, takeover=order.takeover)
     job = TrainingJob(
@@ -74,6 +80,7 @@ def _train(order: TrainOrder, place: Placement, stop: StopRequest) -> Outcome:
         rendezvous=order.rendezvous,
         address="127.0.0.1" if place.job_id is None else host_name(),
         accept=order.accept,
+        lost=lost_attempt(order.run, place) if place.world.is_first else None,
     )
     return train_attempt(job, stop, announce)
 

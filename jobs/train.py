@@ -9,6 +9,7 @@ from omegaconf import MISSING
 from jobs import slurm_tasks, stopped, tasks
 from jobs.cluster import ClusterConfig, Executor
 from jobs.compose import DEFAULT_PRESET
+from jobs.deadlines import notice_of
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
 from jobs.frozen import RunConfig, settle
 from jobs.local import LocalJob, fresh_folder, start
@@ -124,6 +125,7 @@ def ordered(run: RunPaths, keys: TrainKeys, dataset: Dataset) -> tasks.TrainOrde
         restart_count=0,
         rendezvous=run.jobs / "rendezvous.json",
         takeover=keys.takeover,
+        notice=notice_of(keys.cluster),
     )
 
 
