@@ -52,6 +52,7 @@ VERBS = tuple(
         ("report", "report", "report", "run folder -> report/index.html"),
         ("run", "run", "run", "all stages, each skipping what is done"),
         ("status", "status", "status", "what each run is doing, its restarts and why, what is left"),
+        ("logs", "logs", "logs", "what a run prints, attempt after attempt, until it is over"),
         ("cancel", "cancel", "cancel", "stop a run, its jobs in the queue included, until it is started again"),
         ("import", "interchange", "import_", "a foreign checkpoint -> a run"),
         ("export", "interchange", "export", "a checkpoint -> safetensors and configuration"),

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from jobs import submitted
+from jobs import progress_lines, submitted
 from jobs.batch import RESTART_LOG
 from jobs.scheduler import QueuedJob
 from jobs.tail import last_lines
@@ -173,9 +173,9 @@ def _modified(path: Path) -> datetime | None:
 
 def _share(log: Path) -> float | None:
     for line in reversed(last_lines(log)):
-        words = line.split()
-        if len(words) == 3 and words[0] == "progress" and words[1].isdigit() and words[2].isdigit():
-            return min(1.0, int(words[1]) / max(1, int(words[2])))
+        if progress := progress_lines.read(line):
+            done, total = progress
+            return min(1.0, done / max(1, total))
     return None
 
 

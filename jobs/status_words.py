@@ -81,7 +81,7 @@ def _more(job: QueuedJob, now: datetime) -> Iterable[str]:
 def stages_in_words(stages: Sequence[dict[str, Any]]) -> list[str]:
     """One line on all stages where there are several; one on each array that is not done yet, with its failures."""
     lines = []
-    if len(stages) > 1:
+    if len(stages) > 1 and any(one["state"] != "done" for one in stages):
         lines.append("stages: " + ", ".join(f"{one['stage']} {one['state']}" for one in stages))
     for one in stages:
         if one["num_tasks"] > 1 and one["state"] != "done" and one["num_waiting"] < one["num_tasks"]:

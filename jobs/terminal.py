@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import sys
@@ -111,6 +112,11 @@ class Follower:
         self._path = path
         self._position = 0
         self._rest = b""
+
+    def skip(self) -> None:
+        """Leave out what is there already."""
+        with contextlib.suppress(FileNotFoundError):
+            self._position = self._path.stat().st_size
 
     def lines(self) -> list[str]:
         """Complete lines since the last call; none while the file does not exist."""
