@@ -17,9 +17,11 @@ from wavenet import durable
 class PatientExecutor(SlurmExecutor):
     """Submits one job, or one array; for the next there is a new executor, in the same folder if need be."""
 
-    def __init__(self, folder: Path, python: str, patience: Patience) -> None:
+    def __init__(self, folder: Path, python: str, patience: Patience, *, is_array: bool) -> None:
+        """``is_array``: the rest of a divided array is one as well, even if it is one task."""
         super().__init__(folder, python=python)
         self._patience = patience
+        self._is_array = is_array
 
     def _internal_process_submissions(self, delayed_submissions: Sequence[DelayedSubmission]) -> list[Any]:
         """What submitit does with its own call of sbatch, which knows neither waiting nor looking.
@@ -30,25 +32,25 @@ class PatientExecutor(SlurmExecutor):
         mark = uuid.uuid4().hex
         pickles = [self.folder / f"{mark}-{number}.pkl" for number in range(len(delayed_submissions))]
         script = self.folder / f"{mark}.sh"
-        if len(pickles) > 1:
+        if self._is_array:
             self.parameters["map_count"] = len(pickles)
         try:
             with durable.storage_errors(self.folder):
                 for delayed, pickle in zip(delayed_submissions, pickles, strict=True):
                     delayed.dump(pickle)
                 script.write_text(self._make_submission_file_text(self._submitit_command_str, mark), "utf-8")
-            job_id = hand_in(self._request(script, mark, is_array=len(pickles) > 1), self._patience)
+            job_id = hand_in(self._request(script, mark, can_be_smaller=len(pickles) > 1), self._patience)
         except BaseException:
             for file in (*pickles, script):
                 file.unlink(missing_ok=True)
             raise
-        ids = [job_id] if len(pickles) == 1 else [f"{job_id}_{number}" for number in range(len(pickles))]
+        ids = [f"{job_id}_{number}" for number in range(len(pickles))] if self._is_array else [job_id]
         JobPaths(self.folder, job_id).move_temporary_file(script, "submission_file")
         for one, pickle in zip(ids, pickles, strict=True):
             JobPaths(self.folder, one).move_temporary_file(pickle, "submitted_pickle")
         return [SlurmJob(folder=self.folder, job_id=one, tasks=list(range(self._num_tasks()))) for one in ids]
 
-    def _request(self, script: Path, mark: str, *, is_array: bool) -> Request:
+    def _request(self, script: Path, mark: str, *, can_be_smaller: bool) -> Request:
         own = self.parameters.get("additional_parameters", {}).get("comment", "")
         name = self.parameters["job_name"]
-        return Request(name, script, f"{own} wavenet-{mark}".strip(), f"wavenet-{mark}", is_array)
+        return Request(name, script, f"{own} wavenet-{mark}".strip(), f"wavenet-{mark}", can_be_smaller)

@@ -1,26 +1,31 @@
-"""``wavenet generate``: genre x checkpoint -> audio, one array task for all the genres of a checkpoint."""
+"""``wavenet generate``: genre x checkpoint -> audio, as an array."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from omegaconf import MISSING
 
-from jobs import slurm_tasks, tasks
+from jobs import slurm_tasks, stopped, submitted, tasks
 from jobs.arrays import ArrayTask, run_array
 from jobs.cluster import ClusterConfig, Executor
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
 from jobs.local import fresh_folder
 from jobs.submission import Submission, print_plan, require_slurm, submit
 from jobs.terminal import Display, duration, plural
+from wavenet.errors import BusyError
 from wavenet.generation.config import GenerationConfig
 from wavenet.generation.plan import is_done, make_plan
 from wavenet.generation.requests import ClipRequest
 from wavenet.run_paths import RunPaths
 from wavenet.settings import key
+
+Pack = tuple[ClipRequest, ...]
+"""What one array task makes: clips of one checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,36 +48,61 @@ def generate(keys: GenerateKeys) -> None:
     display = Display()
     planned = make_plan(run, keys.generate, keys.seed, data if data.is_dir() else None, display.line)
     missing = [request for request in planned if not is_done(run, request)]
-    work = _by_checkpoint(run, missing, data)
+    packs = packed(missing, keys.cluster.pairs_per_task)
     there = f", {len(planned) - len(missing)} of them there already" if len(missing) < len(planned) else ""
     display.line(f"generate: {plural(len(planned), 'clip')} of {plural(len(_steps(planned)), 'checkpoint')}{there}")
     if keys.dry_run:
-        print_plan([submission(keys, len(work))])
+        print_plan([submission(keys, len(packs))])
         return
-    if keys.cluster.executor is Executor.slurm:
-        require_slurm()
-        calls = [(tasks.work, task.function, *task.arguments) for task in work]
-        submit(submission(keys, len(work)), fresh_folder(run.jobs, "generate"), slurm_tasks.run, calls)
+    if packs and keys.cluster.executor is Executor.slurm:
+        _submit(keys, run, packs, data)
         return
+    work = [ArrayTask(_name(pack), tasks.generate, (run, pack, data)) for pack in packs]
     run_array("generate", work, run.jobs, keys.cluster, display)
     for line in _in_words(run, planned):
         display.line(line)
 
 
-def submission(keys: GenerateKeys, num_checkpoints: int | None = None) -> Submission:
+def _submit(keys: GenerateKeys, run: RunPaths, packs: Sequence[Pack], data: Path) -> None:
+    require_slurm()
+    asked = submission(keys, len(packs))
+    if busy := [job for job in submitted.in_queue(run) or () if job.name == asked.name]:
+        raise BusyError(
+            f"the run {run.name!r} generates already: {submitted.in_words(busy)}; wait for their end, "
+            f"or `wavenet cancel run={run.name}` ends them"
+        )
+    stopped.unmark(run)
+    calls = [(tasks.work, tasks.generate, run, pack, data) for pack in packs]
+    submit(asked, fresh_folder(run.jobs, "generate"), slurm_tasks.run, calls)
+
+
+def submission(keys: GenerateKeys, num_tasks: int | None = None) -> Submission:
     """What a scheduler is asked for; how many checkpoints there will be is not known before training."""
     name = f"wavenet-generate-{run_paths(keys.run, keys.root).name}"
-    return Submission.of(keys.cluster, name, num_jobs=num_checkpoints)
+    return Submission.of(keys.cluster, name, num_jobs=num_tasks)
 
 
-def _by_checkpoint(run: RunPaths, requests: Sequence[ClipRequest], data: Path) -> list[ArrayTask]:
-    """One task for each checkpoint: its streams share every read of the weights."""
-    by_step: dict[int, list[ClipRequest]] = {}
-    for request in requests:
-        by_step.setdefault(request.step, []).append(request)
-    return [
-        ArrayTask(f"step {step}", tasks.generate, (run, tuple(group), data)) for step, group in sorted(by_step.items())
-    ]
+def packed(requests: Sequence[ClipRequest], pairs_per_task: int) -> list[Pack]:
+    """The clips of each array task: those of so many pairs of genre and checkpoint.
+
+    A pair is never divided, and checkpoints do not share a task: each would have to be read.
+
+    Args:
+        requests: as `make_plan` orders them, by checkpoint and class.
+        pairs_per_task: at most; 0: all of a checkpoint.
+    """
+    packs: list[Pack] = []
+    for _, of_checkpoint in groupby(requests, lambda request: request.step):
+        pairs = [tuple(pair) for _, pair in groupby(of_checkpoint, lambda request: request.class_id)]
+        size = pairs_per_task or len(pairs)
+        packs += [sum(pairs[first : first + size], ()) for first in range(0, len(pairs), size)]
+    return packs
+
+
+def _name(pack: Pack) -> str:
+    """For messages; different for each pack of a plan."""
+    names = list(dict.fromkeys(request.class_name for request in pack))
+    return f"step {pack[0].step}: {names[0]}" + (f" and {len(names) - 1} others" if len(names) > 1 else "")
 
 
 def _steps(requests: Sequence[ClipRequest]) -> set[int]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from pathlib import Path
 
 from jobs import signals, tasks
 from jobs.folders import absolute, run_paths
-from jobs.generate import GenerateKeys
+from jobs.generate import GenerateKeys, packed
 from jobs.prepare import PrepareKeys
 from jobs.report import ReportKeys
 from jobs.results import Done, Failed, caught
@@ -48,7 +47,7 @@ def train(keys: TrainKeys) -> Done | Failed:
 
 
 def generate(keys: GenerateKeys, world: World) -> Done | Failed:
-    """The checkpoints i mod N of those that are chosen, each with all its clips that are not there yet."""
+    """The packs i mod N of all that are planned, each with its clips that are not there yet."""
     return tasks.work(_generate, keys, world)
 
 
@@ -56,10 +55,10 @@ def _generate(keys: GenerateKeys, world: World, progress: Progress) -> list[Path
     run, data = run_paths(keys.run, keys.root), absolute(keys.data)
     # Shares are of everything that is planned: what is missing changes while the other workers work.
     planned = plan_clips(run, keys.generate, keys.seed, data, tasks.announce)
-    groups = [tuple(group) for _, group in groupby(planned, lambda request: request.step)]
+    packs = packed(planned, keys.cluster.pairs_per_task)
     made: list[Path] = []
-    for group in groups[world.rank :: world.size]:
-        made += tasks.generate(run, group, data, progress)
+    for number in world.share(len(packs)):
+        made += tasks.generate(run, packs[number], data, progress)
     return made
 
 

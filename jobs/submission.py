@@ -13,6 +13,7 @@ from jobs.cluster import MOST_PARALLEL, ClusterConfig, Executor, parameters
 from jobs.environment import has_slurm, num_cores
 from jobs.folders import shown
 from jobs.patience import Patience, TooManyError
+from jobs.terminal import plural
 from wavenet.errors import StageFailedError, UsageError
 
 
@@ -98,7 +99,8 @@ def submit(
     rest, last = list(arguments), after
     while rest:
         try:
-            job_id = _submit_array(submission, folder, function, rest[:size], last)
+            executor = _executor(submission, folder, last, is_array=len(arguments) > 1)
+            jobs = executor.map_array(function, *zip(*rest[:size], strict=True))
         except TooManyError:
             size = (min(size, len(rest)) + 1) // 2
             continue
@@ -106,24 +108,20 @@ def submit(
             if num_before := len(arguments) - len(rest):
                 print(f"{num_before} of {len(arguments)} tasks were submitted before and stay in the queue")
             raise
-        rest, last = rest[size:], job_id
+        rest, last = rest[size:], str(jobs[0].job_id).partition("_")[0]
+        submitted.add(folder.parent, last, submission.name)
+        tasks = f" with {plural(len(jobs), 'task')}" if len(arguments) > 1 else ""
+        print(f"submitted {submission.name} as job {last}{tasks}; logs in {shown(folder)}", flush=True)
     return last
 
 
-def _submit_array(
-    submission: Submission, folder: Path, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], after: str
-) -> str:
+def _executor(submission: Submission, folder: Path, after: str, *, is_array: bool) -> Any:
     from jobs.executor import PatientExecutor
 
-    executor = PatientExecutor(folder, launcher(folder), submission.patience)
+    executor = PatientExecutor(folder, launcher(folder), submission.patience, is_array=is_array)
     asked = with_decisions(submission.parameters, folder, submission.most_idle)
     executor.update_parameters(**asked, **({"dependency": f"afterany:{after}"} if after else {}))
-    jobs = executor.map_array(function, *zip(*arguments, strict=True))
-    job_id = str(jobs[0].job_id).partition("_")[0]
-    submitted.add(folder.parent, job_id, submission.name)
-    tasks = f" with {len(jobs)} tasks" if len(jobs) > 1 else ""
-    print(f"submitted {submission.name} as job {job_id}{tasks}; logs in {shown(folder)}", flush=True)
-    return job_id
+    return executor
 
 
 def require_slurm() -> None:
