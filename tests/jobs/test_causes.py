@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import time
+from pathlib import Path
+
 import pytest
 
-from jobs.causes import JobStop, cause_of_stop, told_by_scheduler
+from jobs.causes import JobStop, cause_of_stop, seconds_left, told_by_scheduler
+from jobs.deadlines import Notice
 from jobs.environment import Placement
 from jobs.stopped import mark_stopped
 from wavenet.run_paths import RunPaths
@@ -51,22 +56,74 @@ def test_the_scheduler_knows_more_than_the_signal(
     assert told_by_scheduler(told, 0, guess, lambda _: partition, lambda _: is_down) == cause
 
 
-def test_the_users_own_stop_comes_before_all_else(tmp_path: object) -> None:
+HERE = Placement(None, 0, World())
+NOTICE = Notice(kill_seconds=8, warning_seconds=90)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunPaths:
+    return RunPaths(tmp_path / "run")
+
+
+def test_the_users_own_stop_comes_before_all_else(run: RunPaths) -> None:
     """`wavenet cancel` leaves a mark, and then signals as everybody does."""
-    run = RunPaths(tmp_path / "run")
-    here = Placement(None, 0, World())
-    assert cause_of_stop(run, here, "preemption") == "preemption"
+    assert cause_of_stop(run, HERE, "preemption", RUNNING) == "preemption"
     mark_stopped(run)
-    assert cause_of_stop(run, here, "preemption") == "user"
+    assert cause_of_stop(run, HERE, "preemption", RUNNING) == "user"
 
 
-def test_nobody_is_asked_before_all_is_saved() -> None:
-    """The loop stops on the guess; asking takes time that a job may not have."""
-    asked = []
-    stop = JobStop(lambda guess: asked.append(guess) or "requeue")
+@pytest.mark.parametrize(
+    ("told", "cause", "mode", "seconds"),
+    [
+        ({"PreemptTime": "2026-11-22T23:50:41", "EndTime": "2026-11-22T23:50:56"}, "preemption", "REQUEUE", 23),
+        ({"PreemptTime": "2026-11-22T23:50:41", "EndTime": "2026-11-22T23:50:56"}, "preemption", "CANCEL", 15),
+        ({"PreemptTime": "2026-11-22T23:50:41", "EndTime": "2026-11-22T23:50:41"}, "preemption", "CANCEL", 8),
+        ({"PreemptTime": "2026-11-22T23:50:41", "EndTime": "Unknown"}, "preemption", "REQUEUE", 8),
+        ({"TimeLimit": "00:02:30"}, "time limit", "REQUEUE", 90),
+        ({"TimeLimit": "00:00:59"}, "time limit", "REQUEUE", 0),
+        ({"TimeLimit": "UNLIMITED"}, "time limit", "REQUEUE", None),
+        ({"JobState": "COMPLETING"}, "requeue", "REQUEUE", None),
+    ],
+)
+def test_the_scheduler_knows_how_much_time_is_left(
+    told: dict[str, str], cause: str, mode: str, seconds: float | None
+) -> None:
+    """Grace time and KillWait; without KillWait where the job must put itself back while Slurm still lets it."""
+    assert seconds_left({**RUNNING, **told}, cause, 8, lambda _: {"PreemptMode": mode}) == seconds
+
+
+@pytest.mark.parametrize(
+    ("number", "cause", "seconds"),
+    [(signal.SIGTERM, "preemption", 8), (signal.SIGUSR2, "time limit", 90), (signal.SIGINT, "user", 8)],
+)
+def test_a_signal_gives_the_time_that_it_gives_at_the_least(
+    run: RunPaths, number: signal.Signals, cause: str, seconds: float
+) -> None:
+    """Counted from the moment at which it came."""
+    stop = JobStop(run, HERE, NOTICE)
+    before = time.monotonic()
+    stop.hear([number])
+    assert stop.cause == cause
+    assert stop.deadline is not None
+    assert before + seconds <= stop.deadline <= time.monotonic() + seconds
+
+
+def test_a_second_signal_may_shorten_the_time_and_keeps_the_cause(run: RunPaths) -> None:
+    """SIGTERM at the time limit itself follows the warning."""
+    stop = JobStop(run, HERE, NOTICE)
+    stop.hear([signal.SIGUSR2])
+    stop.hear([signal.SIGTERM, signal.SIGTERM])
+    assert stop.cause == "time limit"
+    assert stop.deadline is not None
+    assert stop.deadline <= time.monotonic() + 8
+    stop.hear([signal.SIGUSR2])
+    assert stop.deadline <= time.monotonic() + 8
+
+
+def test_a_finished_run_has_not_been_stopped(run: RunPaths) -> None:
+    """The signal came too late to matter."""
+    stop = JobStop(run, HERE, NOTICE)
     assert stop.settled("finished") == "finished"
-    stop.request("preemption")
-    assert stop.cause == "preemption"
-    assert asked == []
-    assert stop.settled("preemption") == "requeue"
+    stop.hear([signal.SIGTERM])
     assert stop.settled("finished") == "finished"
+    assert stop.settled("preemption") == "preemption"
