@@ -102,9 +102,9 @@ def has_own_jobs() -> bool:
 
 def array_size() -> int:
     """How many tasks an array may have: their numbers begin at 0 and stay below MaxArraySize."""
-    done = _run(["scontrol", "show", "config"])
-    words = "" if done is None else done.stdout
-    limits = re.findall(r"(?:^MaxArraySize\s*=\s*|\bmax_array_tasks=)(\d+)", words, re.MULTILINE)
+    told = settings()
+    limits = re.findall(r"max_array_tasks=(\d+)", told.get("SchedulerParameters", ""))
+    limits += re.findall(r"\d+", told.get("MaxArraySize", ""))
     return max(1, min((int(limit) for limit in limits), default=_DEFAULT_ARRAY_SIZE))
 
 
@@ -130,9 +130,42 @@ def is_down(node: str) -> bool:
 
 def kill_wait() -> float | None:
     """Seconds that Slurm leaves a job between SIGTERM and SIGKILL; None where there is no answer."""
+    found = re.match(r"\d+", settings().get("KillWait", ""))
+    return float(found[0]) if found else None
+
+
+def settings() -> dict[str, str]:
+    """What ``scontrol show config`` says; empty where there is no answer."""
     done = _run(["scontrol", "show", "config"])
-    found = re.search(r"^KillWait\s*=\s*(\d+)", "" if done is None else done.stdout, re.MULTILINE)
-    return float(found[1]) if found else None
+    lines = done.stdout.splitlines() if done is not None and not done.returncode else []
+    return {key.strip(): value.strip() for key, mark, value in (line.partition("=") for line in lines) if mark}
+
+
+def partitions() -> dict[str, dict[str, str]]:
+    """What ``scontrol show partition`` says of each, by its name; empty where there is no answer."""
+    done = _run(["scontrol", "--oneliner", "show", "partition"])
+    lines = done.stdout.splitlines() if done is not None and not done.returncode else []
+    found = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
+    return {facts["PartitionName"]: facts for facts in found if "PartitionName" in facts}
+
+
+def submit_limits(user: str) -> dict[str, int]:
+    """How many jobs the user may have in the queue, by Slurm's name of the limit; empty: no limit, or not known."""
+    done = _run(["scontrol", "--oneliner", "show", "assoc_mgr", f"users={user}", "flags=assoc"])
+    lines = done.stdout.splitlines() if done is not None and not done.returncode else []
+    own = " ".join(line for line in lines if f"UserName={user}(" in line)
+    limits: dict[str, int] = {}
+    for name, number in re.findall(r"(MaxSubmitJobs|GrpSubmitJobs)=(\d+)\(", own):
+        limits[name] = min(int(number), limits.get(name, int(number)))
+    return limits
+
+
+def would_refuse(options: Sequence[str]) -> str | None:
+    """Why sbatch would not take a job with these options from here; None where it would. Nothing is submitted."""
+    done = _run(["sbatch", "--test-only", *options, "--wrap=true"])
+    if done is None:
+        return "sbatch cannot be run, or gives no answer"
+    return " ".join(done.stderr.split()) if done.returncode else None
 
 
 def cancel(job_ids: Sequence[str]) -> str | None:
