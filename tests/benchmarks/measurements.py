@@ -16,7 +16,8 @@ import yaml
 from wavenet import seeds
 from wavenet.audio.files import decode, encode_mp3
 from wavenet.batches.targets import Batch
-from wavenet.generation.generate import StreamRequest, generate_levels
+from wavenet.generation.generate import generate_levels
+from wavenet.generation.streams import StreamRequest
 from wavenet.model.config import ModelConfig
 from wavenet.model.network import WaveNet
 from wavenet.training.config import Schedule, TrainingConfig

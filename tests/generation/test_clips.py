@@ -13,9 +13,10 @@ from wavenet.audio import mulaw
 from wavenet.errors import InputError, MismatchError, StorageError
 from wavenet.generation.clips import make_clips
 from wavenet.generation.config import GenerationConfig, Priming, Weights
-from wavenet.generation.generate import StreamRequest, generate_levels
+from wavenet.generation.generate import generate_levels
 from wavenet.generation.plan import is_done, make_plan
 from wavenet.generation.restore import restore
+from wavenet.generation.streams import StreamRequest
 from wavenet.model.arrays import initial_arrays
 from wavenet.model.config import ModelConfig
 from wavenet.run_paths import RunPaths

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from wavenet.errors import NumericsError, UsageError
 from wavenet.generation.config import SamplingConfig
-from wavenet.generation.generate import StreamRequest, generate_levels
-from wavenet.generation.incremental import IncrementalNetwork, left_padded
+from wavenet.generation.generate import generate_levels
+from wavenet.generation.incremental import IncrementalNetwork
+from wavenet.generation.streams import StreamRequest, left_padded
 from wavenet.model.config import Conditioning, ModelConfig
 from wavenet.seeds import stream_key, uniform
 
@@ -52,7 +53,7 @@ def forward_levels(model, stream, num_samples, temperature):
     for sample in range(num_samples):
         with torch.inference_mode():
             logits = model(torch.tensor([levels[-config.receptive_field :]]), condition)[0, 0]
-        cumulative = torch.cumsum(torch.softmax(logits / temperature, 0), 0).numpy()
+        cumulative = torch.cumsum(torch.softmax(logits.double() / temperature, 0), 0).numpy()
         draw = uniform(stream_key(stream.seed, "generation"), low=sample, high=stream.stream)
         levels.append(int(np.sum(cumulative <= draw * cumulative[-1])))
     return levels[config.receptive_field :]

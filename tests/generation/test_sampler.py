@@ -28,7 +28,7 @@ def draw(logits, uniforms, **config):
 def test_only_levels_of_positive_probability_are_drawn_even_by_the_extreme_draws(seed, uniform, num_levels):
     logits = np.random.default_rng(seed).normal(0, 60, (3, num_levels)).astype(np.float32)
     levels = draw(logits, [uniform] * 3)
-    probabilities = torch.softmax(torch.from_numpy(logits), 1).numpy()
+    probabilities = torch.softmax(torch.from_numpy(logits).double(), 1).numpy()
     assert (np.take_along_axis(probabilities, levels[:, None], 1) > 0).all()
 
 

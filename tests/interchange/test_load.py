@@ -17,7 +17,8 @@ from wavenet.checkpoint.ledger import Owner
 from wavenet.checkpoint.store import list_committed
 from wavenet.errors import InputError, MismatchError, UsageError
 from wavenet.generation.config import Weights
-from wavenet.generation.generate import StreamRequest, generate_levels
+from wavenet.generation.generate import generate_levels
+from wavenet.generation.streams import StreamRequest
 from wavenet.interchange.export import export_checkpoint
 from wavenet.interchange.load import import_checkpoint
 from wavenet.model.config import ModelConfig

@@ -18,9 +18,10 @@ from wavenet import durable
 from wavenet.audio import files, mulaw
 from wavenet.checkpoint.store import list_committed
 from wavenet.errors import InputError, MismatchError
-from wavenet.generation.generate import StreamRequest, generate_levels
+from wavenet.generation.generate import generate_levels
 from wavenet.generation.requests import FORMAT, ClipRequest, Excerpt
 from wavenet.generation.restore import restore
+from wavenet.generation.streams import StreamRequest
 from wavenet.model.network import WaveNet
 from wavenet.progress import Progress, silent
 from wavenet.run_paths import RunPaths

@@ -1,4 +1,4 @@
-"""Levels of several streams at once, sample by sample.
+"""Levels of several streams at once, sample by sample, by torch alone: the reference of the native kernel.
 
 Shapes: ``B`` streams, ``T`` samples.
 """
@@ -6,43 +6,23 @@ Shapes: ``B`` streams, ``T`` samples.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavenet.errors import NumericsError, UsageError
+from wavenet.errors import NumericsError
 from wavenet.generation.config import SamplingConfig
-from wavenet.generation.incremental import IncrementalNetwork, left_padded
+from wavenet.generation.incremental import IncrementalNetwork
 from wavenet.generation.sampler import Sampler
-from wavenet.model.config import Conditioning
+from wavenet.generation.streams import Condition, StreamRequest, condition_array, left_padded, require_work
 from wavenet.model.network import WaveNet
 from wavenet.progress import Progress, silent
-from wavenet.seeds import stream_key, uniform
 
 _PLAIN = SamplingConfig()
 _BLOCK_SAMPLES = 2048
 """Samples between two reports of progress, whose draws are made at once."""
-
-
-@dataclass(frozen=True)
-class StreamRequest:
-    """One stream of generated audio.
-
-    Args:
-        condition: class id (label), vector (vector), or None where the model has no conditioning.
-        seed, stream: decide its draws: sample i uses the i-th of the stream's own numbers, whatever else is in the
-            batch.
-        priming: levels that it goes on from, newest last; None: silence. Fewer than the receptive field are preceded
-            by silence; of more only the last count.
-    """
-
-    condition: int | Sequence[float] | None
-    seed: int
-    stream: int
-    priming: NDArray[np.integer] | None = None
 
 
 def generate_levels(
@@ -69,8 +49,7 @@ def generate_levels(
 
     Raises `UsageError` for a condition that the model does not know, `NumericsError` for weights that are not finite.
     """
-    if not streams or num_samples < 1:
-        raise UsageError(f"generation needs at least one stream and one sample, got {len(streams)} and {num_samples}")
+    require_work(streams, num_samples)
     for name, weight in model.named_parameters():
         if not torch.isfinite(weight).all():
             raise NumericsError(f"the weights {name!r} hold a value that is not a finite number; nothing is generated")
@@ -95,28 +74,9 @@ def generate_levels(
         return generated
 
 
-def condition_tensor(model: WaveNet, conditions: Sequence[int | Sequence[float] | None]) -> Tensor:
-    """The conditions of ``B`` streams as the network takes them: (B,) class ids, (B, C) vectors, or (B, 0).
-
-    Raises:
-        UsageError: one that the model does not know.
-    """
-    config = model.config
-    if config.conditioning is Conditioning.label:
-        for condition in conditions:
-            if not isinstance(condition, int | np.integer) or not 0 <= condition < config.num_conditions:
-                raise UsageError(
-                    f"the condition must be a class id from 0 to {config.num_conditions - 1}, got {condition!r}"
-                )
-        return torch.tensor(conditions)
-    if config.conditioning is Conditioning.vector:
-        vectors = [np.asarray(condition, np.float32) for condition in conditions]
-        if any(vector.shape != (config.num_conditions,) for vector in vectors):
-            raise UsageError(f"each condition must be a vector of {config.num_conditions} numbers")
-        return torch.from_numpy(np.stack(vectors))
-    if any(condition is not None for condition in conditions):
-        raise UsageError("this model has no conditioning: every condition must be None")
-    return torch.empty(len(conditions), 0)
+def condition_tensor(model: WaveNet, conditions: Sequence[Condition]) -> Tensor:
+    """The conditions of ``B`` streams as the network takes them; see `condition_array`."""
+    return torch.from_numpy(condition_array(model.config, conditions))
 
 
 def _prime(network: IncrementalNetwork, model: WaveNet, streams: Sequence[StreamRequest]) -> Tensor:
@@ -138,8 +98,5 @@ def _prime(network: IncrementalNetwork, model: WaveNet, streams: Sequence[Stream
 
 
 def _draws(streams: Sequence[StreamRequest], start: int, num_samples: int) -> NDArray[np.float32]:
-    """Uniform numbers (num_samples, B, 1) of samples ``start``…; counter (sample index, stream), key of the seed."""
-    samples = np.arange(start, start + num_samples, dtype=np.uint64)
-    return np.stack([uniform(stream_key(s.seed, "generation"), low=samples, high=s.stream) for s in streams], 1)[
-        :, :, np.newaxis
-    ]
+    """Every stream's numbers (num_samples, B, 1) of samples ``start``…."""
+    return np.stack([stream.draws(start, num_samples) for stream in streams], 1)[:, :, np.newaxis]

@@ -12,7 +12,6 @@ Shapes: ``B`` streams, ``Q`` levels, ``R`` residual, ``D`` dilation, ``S`` skip 
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -163,9 +162,3 @@ class IncrementalNetwork:
         torch.addmm(self._skip_bias, self._z, self._skip_weight, out=self._skip).relu_()
         torch.addmm(model.hidden_bias, self._skip, model.hidden_weight, out=self._hidden).relu_()
         return torch.addmm(model.output_bias, self._hidden, model.output_weight, out=self._logits)
-
-
-def left_padded(levels: np.ndarray, length: int, silence_level: int) -> np.ndarray:
-    """The last ``length`` of ``levels`` as int64, preceded by silence where there are fewer."""
-    tail = levels[max(0, len(levels) - length) :].astype(np.int64)
-    return np.concatenate([np.full(length - len(tail), silence_level, np.int64), tail])

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from wavenet.audio import mulaw
 from wavenet.errors import UsageError
 from wavenet.generation.config import SamplingConfig
-from wavenet.generation.generate import StreamRequest, condition_tensor, generate_levels
+from wavenet.generation.generate import condition_tensor, generate_levels
+from wavenet.generation.streams import Condition, StreamRequest
 from wavenet.model.config import ModelConfig
 from wavenet.model.network import WaveNet
 from wavenet.progress import Progress, silent
-
-Condition = int | Sequence[float] | None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,171 @@
+"""Claims about the native kernel: it is the network, and neither batch nor threads nor restarts change a bit of it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.generation.native import LIBRARY, VARIANTS, configs, kernel, random_arrays, requests, started
+from wavenet.errors import MismatchError, NumericsError, UsageError
+from wavenet.generation.config import SamplingConfig
+from wavenet.generation.generate import condition_tensor
+from wavenet.generation.native.packing import pack
+from wavenet.generation.native.streams import Stream
+from wavenet.generation.sampler import Sampler
+from wavenet.generation.streams import StreamRequest, left_padded
+from wavenet.model.config import ModelConfig
+from wavenet.model.network import WaveNet
+
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the kernel is not built: there is no C++ compiler")
+SAMPLED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+each_variant = pytest.mark.parametrize("variant", VARIANTS)
+SMALL = ModelConfig(layers_per_stack=4, residual_channels=20, dilation_channels=12, num_conditions=3)
+samplings = st.builds(
+    SamplingConfig,
+    temperature=st.sampled_from([1.0, 0.5, 0.9, 2.0, 1e-3]),
+    top_k=st.sampled_from([0, 1, 3, 100, 300]),
+    top_p=st.sampled_from([1.0, 0.9, 0.5, 1e-6]),
+)
+
+
+def torch_logits(config, arrays, request, levels):
+    """Of torch's full pass, before each of ``levels`` was known."""
+    model = WaveNet(config)
+    model.load_arrays(arrays)
+    past = left_padded(
+        np.asarray([] if request.priming is None else request.priming), config.receptive_field, config.silence_level
+    )
+    with torch.inference_mode():
+        condition = condition_tensor(model, [request.condition])
+        return model(torch.from_numpy(np.concatenate([past, levels[:-1]]))[None], condition)[0].numpy()
+
+
+@each_variant
+@SAMPLED
+@given(configs(), st.integers(0, 999))
+def test_logits_are_those_of_torch(variant, config, seed):
+    """Teacher-forced, 250 samples of each of 40 networks: 10,000, within float32 rounding of sums of such length."""
+    arrays = random_arrays(config, seed)
+    (request,) = requests(config, 1, seed)
+    levels = np.random.default_rng(seed).integers(0, config.num_levels, 250)
+    native = kernel(variant, config, arrays)
+    (stream,) = started(native, [request], 1)
+    found = native.force(stream, levels, with_logits=True)
+    expected = torch_logits(config, arrays, request, levels)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+
+
+@each_variant
+@SAMPLED
+@given(configs(), st.integers(0, 999), samplings)
+def test_equal_logits_give_equal_draws(variant, config, seed, sampling):
+    """The levels drawn are those that torch's sampler draws from the kernel's own logits."""
+    native = kernel(variant, config, random_arrays(config, seed))
+    (request,) = requests(config, 1, seed)
+    (stream, copy) = started(native, [request, request], 100)
+    native.draw([stream], 100, sampling)
+    logits = native.force(copy, stream.levels, with_logits=True)
+    drawn = torch.empty(100, 1, dtype=torch.int64)
+    uniforms = torch.from_numpy(request.draws(0, 100))[:, None]
+    Sampler(sampling, torch.from_numpy(logits)).draw(torch.from_numpy(logits), uniforms, drawn)
+    np.testing.assert_array_equal(stream.levels, drawn[:, 0].numpy())
+
+
+@each_variant
+@SAMPLED
+@given(configs(), st.integers(2, 40), st.integers(0, 999), st.data())
+def test_a_stream_does_not_depend_on_what_else_is_in_the_batch(variant, config, num_streams, seed, data):
+    """Bitwise: alone, among others, in whatever pieces of time, on threads, and taken over by another process."""
+    native = kernel(variant, config, random_arrays(config, seed))
+    asked = list(requests(config, num_streams, seed))
+    together = started(native, asked, 30)
+    native.draw(together, 30, SamplingConfig())
+    apart = started(native, asked, 30)
+    done = 0
+    for pause in [*sorted(data.draw(st.sets(st.integers(1, 29), max_size=3))), 30]:
+        cut = data.draw(st.integers(0, num_streams))
+        with ThreadPoolExecutor(2) as pool:
+            for future in [
+                pool.submit(native.draw, part, pause - done, SamplingConfig())
+                for part in (apart[:cut], apart[cut:])
+                if part
+            ]:
+                future.result()
+        done = pause
+        apart = [taken_over(native, stream) for stream in apart]
+    alone = data.draw(st.integers(0, num_streams - 1))
+    (single,) = started(native, [asked[alone]], 30)
+    native.draw([single], 30, SamplingConfig())
+    np.testing.assert_array_equal(single.to_arrays()["rings"], together[alone].to_arrays()["rings"])
+    for one, other in zip(together, apart, strict=True):
+        for name, array in one.to_arrays().items():
+            np.testing.assert_array_equal(array, other.to_arrays()[name])
+
+
+def taken_over(native, stream):
+    """The same stream in a new object, as after a restart."""
+    copy = Stream(native.model, stream.request, len(stream.levels))
+    copy.load_arrays(stream.to_arrays())
+    return copy
+
+
+@SAMPLED
+@given(configs(), st.integers(0, 999))
+def test_variants_agree_to_rounding(config, seed):
+    arrays = random_arrays(config, seed)
+    (request,) = requests(config, 1, seed)
+    levels = np.random.default_rng(seed).integers(0, config.num_levels, 60)
+    found = []
+    for variant in VARIANTS:
+        native = kernel(variant, config, arrays)
+        (stream,) = started(native, [request], 1)
+        found.append(native.force(stream, levels, with_logits=True))
+    for logits in found[1:]:
+        np.testing.assert_allclose(logits, found[0], rtol=0, atol=2e-5 * np.abs(found[0]).max())
+
+
+@each_variant
+def test_extreme_activations_saturate_the_gate(variant):
+    """A network whose filters and gates are driven to ±1000 is that of torch, and holds no NaN."""
+    arrays = random_arrays(SMALL, 0)
+    arrays["filter_gate_weight"] *= 1000
+    levels = np.random.default_rng(0).integers(0, 256, 100)
+    native, request = kernel(variant, SMALL, arrays), StreamRequest(0, 0, 0)
+    (stream,) = started(native, [request], 1)
+    found = native.force(stream, levels, with_logits=True)
+    expected = torch_logits(SMALL, arrays, request, levels)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("condition", [3, -1, None, 0.5])
+def test_a_condition_that_the_model_does_not_know_is_refused(condition):
+    model = pack(SMALL, random_arrays(SMALL, 0))
+    with pytest.raises(UsageError, match="class id from 0 to 2"):
+        Stream(model, StreamRequest(condition, 0, 0), 1)
+
+
+def test_weights_of_another_shape_are_refused_by_name():
+    arrays = random_arrays(SMALL, 0)
+    arrays["skip_weight"] = arrays["skip_weight"][:, :-1]
+    with pytest.raises(MismatchError, match="'skip_weight' must have shape"):
+        pack(SMALL, arrays)
+
+
+def test_weights_that_are_not_finite_are_refused_by_name():
+    arrays = random_arrays(SMALL, 0)
+    arrays["hidden_bias"][3] = np.nan
+    with pytest.raises(NumericsError, match="'hidden_bias' hold a value that is not a finite number"):
+        pack(SMALL, arrays)
+
+
+def test_a_state_of_another_model_is_refused():
+    native = kernel(VARIANTS[0], SMALL, random_arrays(SMALL, 0))
+    wider = ModelConfig(layers_per_stack=4, residual_channels=21, dilation_channels=12, num_conditions=3)
+    other = Stream(pack(wider, random_arrays(wider, 0)), StreamRequest(0, 0, 0), 5)
+    with pytest.raises(ValueError, match="another model"):
+        other.load_arrays(Stream(native.model, StreamRequest(0, 0, 0), 5).to_arrays())

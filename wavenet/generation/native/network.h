@@ -1,0 +1,67 @@
+// What Python and the kernel agree on: plain structures, laid out as C does. `library.py` mirrors every field.
+//
+// Letters: B streams, K taps, L layers, R residual, D dilation, S skip channels, Q levels. A "p" behind a letter means
+// padded to a whole number of panels of 16: Rp, Dp, Sp, Qp. A packed product of n inputs is an array (panels, n, 16):
+// the weights of 16 outputs for one input are one cache line, and one panel is read from start to end.
+
+#pragma once
+
+#include <cstdint>
+
+namespace wavenet {
+
+constexpr int panel_width = 16;
+
+struct Model {
+    int32_t num_levels;
+    int32_t kernel_size;
+    int32_t num_layers;
+    int32_t residual_channels;
+    int32_t dilation_channels;
+    int32_t skip_channels;
+    const int32_t *dilations;      // (L)
+    const float *input_tables;     // (K, Q, Rp) oldest tap first
+    const float *filter_gate;      // (L) packed products K·R → 2·Dp, oldest tap first; gives −2·filter, then −gate
+    const float *residual;         // (L) packed products D → Rp
+    const float *residual_bias;    // (L, Rp)
+    const float *skip;             // packed product L·D → Sp: all layers at once
+    const float *skip_bias;        // (Sp)
+    const float *hidden;           // packed product S → Sp
+    const float *hidden_bias;      // (Sp)
+    const float *output;           // packed product S → Qp
+    const float *output_bias;      // (Qp)
+};
+
+struct Stream {
+    float *rings;                  // for each layer (K − 1)·dilation rows of R: its past inputs
+    const float *bias;             // (L, 2·Dp): −2·filter, −gate; the stream's condition is in it
+    int64_t num_taken;             // levels that the network has taken: where in its rings each layer stands
+    int64_t num_drawn;             // levels drawn
+    uint8_t recent[4];             // the last K levels, newest first; the newest has not been taken yet
+    const uint8_t *forced;         // levels to take, for `force`
+    const float *uniforms;         // numbers in [0, 1) to draw the next levels with, for `generate`
+    uint8_t *levels;               // where drawn levels go, the first of all in front
+    float *logits;                 // where logits (samples, Q) go; null: nowhere
+};
+
+struct Sampling {
+    double temperature;
+    double top_p;
+    int32_t top_k;
+};
+
+// One instruction set's functions. They allocate nothing, fail never and touch only what they are given.
+struct Variant {
+    const char *name;
+    bool (*runs_here)();
+    void (*silence)(const Model &, Stream *const *, int num_streams, void *workspace);
+    void (*force)(const Model &, Stream *const *, int num_streams, int num_samples, void *workspace);
+    void (*generate)(const Model &, Stream *const *, int num_streams, int num_samples, const Sampling &, void *workspace);
+    double (*peak)(int64_t rounds);
+};
+
+constexpr int64_t padded(int64_t count) {
+    return (count + panel_width - 1) / panel_width * panel_width;
+}
+
+}  // namespace wavenet

@@ -1,0 +1,88 @@
+// The vector type of one instruction set. Arithmetic is the compiler's own for such types; only the fused multiply-add
+// needs a name, because it decides the last bit: -ffp-contract=off forbids the compiler to choose it by itself.
+
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "network.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+// For loops over registers: an array whose index is known only at run time would lie in memory.
+#define WAVENET_UNROLLED _Pragma("GCC unroll 32")
+
+namespace wavenet::WAVENET_VARIANT {
+
+#if defined(__AVX512F__)
+constexpr int vector_bytes = 64;
+constexpr int num_accumulators = 24;  // of 32 registers; the rest hold weights and inputs
+#elif defined(__AVX2__)
+constexpr int vector_bytes = 32;
+constexpr int num_accumulators = 12;  // of 16
+#elif defined(__aarch64__)
+constexpr int vector_bytes = 16;
+constexpr int num_accumulators = 24;  // of 32
+#else
+constexpr int vector_bytes = 16;
+constexpr int num_accumulators = 12;  // of 16
+#endif
+
+typedef float Vector __attribute__((vector_size(vector_bytes)));
+typedef int32_t Integers __attribute__((vector_size(vector_bytes)));
+typedef double Doubles __attribute__((vector_size(vector_bytes)));
+typedef int64_t Longs __attribute__((vector_size(vector_bytes)));
+
+constexpr int line_floats = 16;  // of a cache line
+constexpr int lanes = vector_bytes / 4;
+constexpr int double_lanes = vector_bytes / 8;
+constexpr int vectors_per_panel = panel_width / lanes;
+
+inline Vector load(const float *from) {
+    Vector value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
+inline void store(float *to, Vector value) {
+    std::memcpy(to, &value, sizeof value);
+}
+
+inline Vector all(float value) {
+    return value - Vector{};
+}
+
+inline Doubles all(double value) {
+    return value - Doubles{};
+}
+
+// a·b + c: rounded once where the processor can, twice in the portable variant.
+inline Vector multiply_add(Vector a, Vector b, Vector c) {
+#if defined(__AVX512F__)
+    return (Vector)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+    return (Vector)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+    return (Vector)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
+inline Vector clamp(Vector value, float least, float most) {
+    value = value < all(least) ? all(least) : value;
+    return value > all(most) ? all(most) : value;
+}
+
+inline void copy(float *to, const float *from, int count) {
+    int done = 0;
+    for (; done + lanes <= count; done += lanes) store(to + done, load(from + done));
+    for (; done < count; ++done) to[done] = from[done];
+}
+
+}  // namespace wavenet::WAVENET_VARIANT
