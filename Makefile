@@ -20,7 +20,7 @@ help:  ## say what there is
 demo: environment  ## make the environment, then the whole pipeline on music made for it; ends with the report's path
 	@$(BIN)/wavenet demo folder=$(DEMO)
 
-test: developers tools  ## make the environment, then run every check and every test
+test: tools developers  ## make the environment, then run every check and every test
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory tests
 
@@ -45,8 +45,9 @@ benchmarks: developers  ## measure; prints a table and writes JSON to build/benc
 environment: $(VENV)/.made
 developers: $(VENV)/.made-for-developers
 
-# The stamps carry the time of the last success, so that nothing is done while neither file has changed.
-$(VENV)/.made: pyproject.toml constraints.txt
+# The stamps carry the time of the last success, so that nothing is done while none of these files has changed.
+KERNEL := hatch_build.py $(wildcard $(addprefix wavenet/generation/native/,*.cpp *.h build.py))
+$(VENV)/.made: pyproject.toml constraints.txt $(KERNEL)
 	@$(PYTHON) -c 'import sys; (3, 10) <= sys.version_info[:2] <= (3, 13) or sys.exit( \
 	    f"Python 3.10 to 3.13 is needed, {sys.executable} is {sys.version.split()[0]}; name another: make PYTHON=python3.11 ...")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || $(MAKE) --no-print-directory python3-venv.apt
@@ -60,8 +61,11 @@ $(VENV)/.made-for-developers: $(VENV)/.made
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-# Programs from outside Python's index: a browser looks at the report as a reader does.
+# Programs from outside Python's index: a compiler makes the kernel of generation (so it comes before the environment),
+# a browser looks at the report as a reader does.
 tools:
+	@command -v c++ > /dev/null || $(MAKE) --no-print-directory g++.apt \
+	    || { [ "$${CI:-}" != true ] && echo "left out: the native kernel (no C++ compiler is installed)"; }
 	@command -v chromium > /dev/null || command -v google-chrome > /dev/null \
 	    || $(MAKE) --no-print-directory chromium.apt \
 	    || { [ "$${CI:-}" != true ] && echo "left out: the browser tests (chromium is not installed)"; }

@@ -19,17 +19,19 @@ from pathlib import Path
 SOURCE = Path(__file__).parent
 LIBRARY = "kernel.so"
 _STAMP = "kernel.stamp"
+PRODUCTS = (LIBRARY, _STAMP)
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti")
 # The kernel says itself where a multiplication and an addition are one: bits must not depend on the compiler.
 _ARITHMETIC = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 _WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wno-psabi")
-_X86_64 = {
+_Variants = dict[str, tuple[str, ...]]
+_X86_64: _Variants = {
     "avx512": ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"),
     "avx2": ("-mavx2", "-mfma"),
     "portable": (),
 }
-_VARIANTS = {"x86_64": _X86_64, "AMD64": _X86_64, "aarch64": {"neon": ()}, "arm64": {"neon": ()}}
+_VARIANTS: dict[str, _Variants] = {"x86_64": _X86_64, "AMD64": _X86_64, "aarch64": {"neon": ()}, "arm64": {"neon": ()}}
 
 
 class BuildError(Exception):
@@ -67,7 +69,7 @@ def build(
     return library
 
 
-def _made_of(compiler: str, variants: dict[str, tuple[str, ...]], flags: tuple[str, ...]) -> str:
+def _made_of(compiler: str, variants: _Variants, flags: tuple[str, ...]) -> str:
     """A digest of everything that decides the library."""
     version = _run([compiler, "--version"])
     sources = [path.read_bytes() for path in sorted(SOURCE.glob("*.[ch]*")) if path.suffix in {".cpp", ".h"}]
@@ -75,7 +77,7 @@ def _made_of(compiler: str, variants: dict[str, tuple[str, ...]], flags: tuple[s
     return digest.hexdigest()
 
 
-def _compile(compiler: str, flags: tuple[str, ...], variants: dict[str, tuple[str, ...]], scratch: Path) -> Path:
+def _compile(compiler: str, flags: tuple[str, ...], variants: _Variants, scratch: Path) -> Path:
     def compiled(source: str, name: str, *options: str) -> str:
         target = str(scratch / f"{name}.o")
         _run([compiler, *flags, *options, "-c", str(SOURCE / source), "-o", target])

@@ -46,7 +46,7 @@ class Stream:
     @property
     def num_drawn(self) -> int:
         """How many levels are drawn."""
-        return self.fields.num_drawn
+        return int(self.fields.num_drawn)
 
     def is_done(self) -> bool:
         """Whether all its levels are drawn."""
