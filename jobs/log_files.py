@@ -84,3 +84,8 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def list_outputs(folder: Path) -> list[Path]:
+    """What jobs have printed into ``folder``, by name."""
+    return sorted(path for path in folder.iterdir() if _OUTPUT.fullmatch(path.name))

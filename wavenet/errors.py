@@ -13,6 +13,8 @@
     ├── FencedError             8   a newer attempt owns the run; never requeued
     ├── DamagedError            9   nothing sound is left to go on from
     ├── StageFailedError       10   a task of an array failed for good
+    ├── UnfitError             11   `doctor` found something here that will not work
+    ├── LostRankError           1   another process of the attempt is gone; start the run again to go on
     └── InterruptedRunError    75   stopped before its end, everything saved; start it again to go on
 
 A message is one sentence with four parts: which file or key, the rule, the value found, what would be valid.
@@ -91,6 +93,21 @@ class StageFailedError(WavenetError):
     """A task of a stage failed for good; the message carries its reason."""
 
     exit_code = 10
+
+
+class LostRankError(WavenetError):
+    """Another process that trains the same run is gone or silent.
+
+    The exit code is the lowest: srun ends with the highest of all its tasks, and why the other one is gone decides.
+    """
+
+    exit_code = 1
+
+
+class UnfitError(WavenetError):
+    """Something of this machine or cluster will not do; what it is, and the remedy, has been told."""
+
+    exit_code = 11
 
 
 class InterruptedRunError(WavenetError):

@@ -1,0 +1,1 @@
+"""What `wavenet doctor` looks at, here and on a compute node."""

@@ -1,0 +1,105 @@
+"""What the machine brings: Python, torch and the processor's instructions, ffmpeg, GPUs, container runtimes."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from jobs.checks.finding import Finding, Group
+from jobs.environment import num_cores
+
+_SECONDS = 30
+_RUNTIMES = ("apptainer", "singularity", "podman", "docker", "enroot", "ch-run")
+OLDEST_PYTHON, FIRST_PYTHON_NOT = (3, 10), (3, 14)
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """What decides the last bits of a training step; empty where torch cannot be imported."""
+
+    torch: str = ""
+    instructions: str = ""
+
+
+def examine(group: Group, *, gpus: int, cores: int) -> tuple[list[Finding], Numerics]:
+    """Look at the machine that this runs on, for jobs that ask for so many GPUs and cores."""
+    torch, numerics = _torch(group)
+    return [_python(group), torch, _cores(group, cores), _gpus(group, gpus), _ffmpeg(group), _runtimes(group)], numerics
+
+
+def _python(group: Group) -> Finding:
+    version = platform.python_version()
+    if OLDEST_PYTHON <= sys.version_info[:2] < FIRST_PYTHON_NOT:
+        return group.ok("python", f"Python {version}")
+    return group.problem(
+        "python", f"Python {version} is none of 3.10 to 3.13", "make the environment with one of these"
+    )
+
+
+def _torch(group: Group) -> tuple[Finding, Numerics]:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        reason = " ".join(str(error).split())
+        remedy = "make the environment again on this kind of machine: `make environment`"
+        return group.problem("torch", f"torch cannot be imported: {reason}", remedy), Numerics()
+    numerics = Numerics(torch.__version__, torch.backends.cpu.get_cpu_capability())
+    return group.ok("torch", f"torch {numerics.torch}, instructions {numerics.instructions}"), numerics
+
+
+def _cores(group: Group, cores: int) -> Finding:
+    there = num_cores()
+    if there < cores:
+        found = f"{there} cores may be used, and a job's process is to have {cores}"
+        return group.warning("cores", found, "lower cluster.cpus_per_task, or it will be slow")
+    return group.ok("cores", f"{there} core{'s' * (there != 1)} may be used")
+
+
+def _gpus(group: Group, gpus: int) -> Finding:
+    names = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
+    said = f"{len(names)} x {names[0]}" if names else "none"
+    if len(names) < gpus:
+        found = f"GPUs: {said}, and {gpus} are asked for"
+        return group.problem(
+            "gpu", found, "set cluster.gpus_per_node=0, or ask for nodes that have them (cluster.gres)"
+        )
+    return group.ok("gpu", f"GPUs: {said}" + ("" if gpus else "; none is asked for"))
+
+
+def _ffmpeg(group: Group) -> Finding:
+    remedy = "install ffmpeg, load its module in cluster.setup, or reinstall the package imageio-ffmpeg"
+    program = shutil.which("ffmpeg") or _packaged_ffmpeg()
+    if program is None:
+        return group.problem("ffmpeg", "there is no ffmpeg: no MP3 can be written, and no M4A read", remedy)
+    lines = _output(program, "-version").splitlines()
+    if not lines:
+        return group.problem("ffmpeg", f"{program} does not run: no MP3 can be written, and no M4A read", remedy)
+    return group.ok("ffmpeg", " ".join(lines[0].split()[:3]))
+
+
+def _packaged_ffmpeg() -> str | None:
+    import imageio_ffmpeg
+
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        return None
+
+
+def _runtimes(group: Group) -> Finding:
+    found = [name for name in _RUNTIMES if shutil.which(name)]
+    return group.ok("containers", f"container runtimes: {', '.join(found) or 'none, and none is needed'}")
+
+
+def _output(*command: str) -> str:
+    """What a program prints; nothing where it is not there or fails."""
+    try:
+        done = subprocess.run(  # noqa: S603  no shell
+            command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return "" if done.returncode else done.stdout
