@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ from jobs.processes import started_tick
 from wavenet.checkpoint.ledger import Owner
 from wavenet.world import World
 
+LOOPBACK = "127.0.0.1"
 _SLURM_CONFIGURATIONS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")
 
 
@@ -55,6 +57,8 @@ class Placement:
     job_id: str | None
     restart_count: int
     world: World
+    address: str = LOOPBACK
+    """By which the job's other processes reach this one."""
 
 
 def placement(environment: Mapping[str, str] | None = None) -> Placement:
@@ -62,11 +66,34 @@ def placement(environment: Mapping[str, str] | None = None) -> Placement:
     values = os.environ if environment is None else environment
     if values.get("SUBMITIT_EXECUTOR") == "slurm":
         world = World(int(values.get("SLURM_PROCID", "0")), int(values.get("SLURM_NTASKS", "1")))
-        return Placement(values.get("SLURM_JOB_ID"), int(values.get("SLURM_RESTART_COUNT", "0")), world)
+        restart_count = int(values.get("SLURM_RESTART_COUNT", "0"))
+        return Placement(values.get("SLURM_JOB_ID"), restart_count, world, _address(values))
     if values.get("SUBMITIT_EXECUTOR") == "local":
         world = World(int(values.get("SUBMITIT_LOCAL_GLOBALID", "0")), int(values.get("SUBMITIT_LOCAL_NTASKS", "1")))
         return Placement(None, 0, world)
     return Placement(None, 0, World())
+
+
+def _address(values: Mapping[str, str]) -> str:
+    """Where srun, which was started beside rank 0, was heard from on the cluster's network.
+
+    A host's own name is the second choice: many sites let it mean the loopback on the host itself.
+    """
+    if values.get("SLURM_JOB_NUM_NODES", "1") == "1":
+        return LOOPBACK
+    heard = values.get("SLURM_LAUNCH_NODE_IPADDR", "")
+    return heard if is_own_address(heard) else host_name()
+
+
+def is_own_address(address: str) -> bool:
+    """Whether other machines reach this one by this address."""
+    if not address or address.startswith("127.") or address == "::1":
+        return False
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as place:
+        place.bind((address, 0))
+        return True
+    return False
 
 
 def owner(place: Placement, restart_count: int) -> Owner:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wavenet.errors import InterruptedRunError, WavenetError
+from wavenet.errors import InterruptedRunError, LostRankError, WavenetError
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def caught(work: Callable[[], Any]) -> Done | Failed:
     """Do ``work`` and tell how it ended. The traceback of an error that nobody foresaw goes to the task's log."""
     try:
         return Done(work())
-    except InterruptedRunError as error:
+    except (InterruptedRunError, LostRankError) as error:
         return Failed(str(error), is_final=False, exit_code=error.exit_code)
     except WavenetError as error:
         return Failed(str(error), is_final=True, exit_code=error.exit_code)

@@ -11,7 +11,7 @@ from typing import Any
 from jobs import signals
 from jobs.causes import GUESSES, JobStop
 from jobs.deadlines import Notice
-from jobs.environment import Placement, host_name, owner, placement
+from jobs.environment import Placement, owner, placement
 from jobs.lost import lost_attempt
 from jobs.ownership import require_takeover
 from jobs.results import Done, Failed, caught
@@ -78,7 +78,7 @@ def _train(order: TrainOrder, place: Placement, stop: StopRequest) -> Outcome:
         owner=owner(place, order.restart_count),
         world=place.world,
         rendezvous=order.rendezvous,
-        address="127.0.0.1" if place.job_id is None else host_name(),
+        address=place.address,
         accept=order.accept,
         lost=lost_attempt(order.run, place) if place.world.is_first else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import fields
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from submitit.slurm.slurm import _make_sbatch_string
 
+from jobs import environment
 from jobs.cluster import ClusterConfig, Executor, list_profiles, parameters, read_profile
 from jobs.environment import default_cluster, placement
 from jobs.structure import freeze, thaw
@@ -110,6 +112,24 @@ def test_ranks_are_read_from_whoever_started_the_process() -> None:
     place = placement({**slurm, "SLURM_JOB_ID": "17", "SLURM_RESTART_COUNT": "2"})
     assert (place.world, place.job_id, place.restart_count) == (World(3, 4), "17", 2)
     assert placement({}).world == World()
+
+
+def test_ranks_on_several_nodes_meet_where_srun_was_heard_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a node they need no network; an address that is not this host's gives way to its name."""
+    there = {"SUBMITIT_EXECUTOR": "slurm", "SLURM_LAUNCH_NODE_IPADDR": "203.0.113.7"}
+    assert placement(there).address == "127.0.0.1"
+    assert placement({**there, "SLURM_JOB_NUM_NODES": "2"}).address == socket.gethostname()
+    monkeypatch.setattr(environment, "is_own_address", lambda address: address == "203.0.113.7")
+    assert placement({**there, "SLURM_JOB_NUM_NODES": "2"}).address == "203.0.113.7"
+
+
+def test_processes_are_spread_evenly_over_nodes() -> None:
+    """Three do not fit on two nodes; four are two on each."""
+    cluster = ClusterConfig(executor=Executor.slurm, time_limit_minutes=1, nodes=2)
+    asked = parameters(cluster, "name", num_tasks=4, nodes=2)
+    assert (asked["nodes"], asked["ntasks_per_node"]) == (2, 2)
+    with pytest.raises(UsageError, match=r"training\.processes must be a multiple of cluster\.nodes = 2.*; got 3"):
+        parameters(cluster, "name", num_tasks=3, nodes=2)
 
 
 def test_slurm_without_a_cluster_is_not_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

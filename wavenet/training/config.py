@@ -50,6 +50,7 @@ class TrainingConfig:
     precision: Precision = key(Precision.float32, "float32, or bfloat16 products")
     threads: int = key(1, "threads of one process; part of the identity, since they decide the last bits")
     processes: int = key(1, "processes that share the micro-batches; free to change, it changes no bit")
+    partner_seconds: float = key(600.0, "how long a process waits for another one, validation and saving included")
     recompute: bool = key(False, "recompute layers in the backward pass: less memory, a third more time, same bits")
 
     validation_every: int = key(250, "steps between validations; 0 validates never")
@@ -65,7 +66,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("num_steps", "window_samples", "micro_batches", "micro_batch_size", "threads", "processes"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("learning_rate", "epsilon"):
+        for name in ("learning_rate", "epsilon", "partner_seconds"):
             self._require(name, getattr(self, name) > 0, "above 0")
         for name in ("beta1", "beta2", "ema_decay"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")

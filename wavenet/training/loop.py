@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from wavenet.batches.loader import read_ahead
 from wavenet.batches.order import WindowOrder
 from wavenet.batches.targets import Batch, make_batch
-from wavenet.errors import InterruptedRunError, NumericsError, WavenetError
+from wavenet.errors import LostRankError, NumericsError, WavenetError
 from wavenet.model.network import WaveNet
 from wavenet.shards.index import Dataset, open_dataset
 from wavenet.training import determinism
@@ -38,7 +38,7 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
         NumericsError: the loss is not finite.
         FencedError: a newer attempt owns the run.
         StorageError, InputError, DamagedError: files that cannot be written or read.
-        InterruptedRunError: another rank is gone; the run can go on.
+        LostRankError: another rank is gone; the run can go on.
     """
     with Rescue(stop, announce) as rescue:
         determinism.settle(job.training.threads)
@@ -47,7 +47,7 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
         model.initialise(job.seed)
         model.recompute = job.training.recompute
         optimizer = Optimizer(model, job.training)
-        with joined(job.world, job.rendezvous, job.address) as group:
+        with joined(job.world, job.rendezvous, job.address, job.training.partner_seconds) as group:
             recorder, checkpoint = begin(job, dataset, group, announce)
             rescue.guard(recorder, optimizer, recorder.saved_step if recorder else 0)
             with _recorded_error(rescue, recorder, stop):
@@ -144,7 +144,7 @@ def _recorded_error(rescue: Rescue, recorder: Recorder | None, stop: StopRequest
     """Write down an error that ends the attempt; that the disk is full for this too must not hide the error."""
     try:
         yield
-    except InterruptedRunError as error:
+    except LostRankError as error:
         with rescue.writing(), contextlib.suppress(WavenetError, OSError, ValueError):
             rescue.end(stop.cause or "crash", str(error))
         raise

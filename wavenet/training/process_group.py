@@ -1,50 +1,52 @@
 """Processes that train one run together: how they find each other and swap vectors.
 
 Rank 0 opens a store on a free port and publishes its address in a file of the run folder, which all ranks see; a port
-written in a configuration would collide when two runs share a node.
+written in a configuration would collide when two runs share a node. The vectors travel between the addresses by which
+each rank reaches rank 0: what a host's own name means is often the loopback, or nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-import torch
-import torch.distributed as dist
-from torch import Tensor
-from torch._C._distributed_c10d import PrefixStore, Store, TCPStore  # torch.distributed re-exports them without types
+from torch import Tensor, empty_like
+from torch._C import _distributed_c10d as c10d  # torch.distributed has the same without types
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from wavenet import durable
-from wavenet.errors import InterruptedRunError
+from wavenet.errors import LostRankError
 from wavenet.world import World
 
-_TIMEOUT = timedelta(minutes=5)
 _POLL_SECONDS = 0.1
+_NO_TAG = 0
+_Gloo: Any = c10d.ProcessGroupGloo  # the types know neither its options nor how it receives
 
 
 class ProcessGroup:
     """The other ranks of this attempt, reached by gloo. Created by `joined`."""
 
-    def __init__(self, world: World, store: Store) -> None:
-        self._world = world
+    def __init__(self, group: Any, store: Store) -> None:
+        self._group = group
         self._store = store
 
     def swap(self, vector: Tensor, partner: int) -> Tensor:
         """Exchange equal-shaped vectors with ``partner``.
 
         Raises:
-            InterruptedRunError: the partner is gone or silent for five minutes; the run can go on from its checkpoint.
+            LostRankError: the partner is gone, or silent for too long.
         """
-        received = torch.empty_like(vector)
-        with _lost_partner(partner):
-            sending = dist.isend(vector.contiguous(), partner)
-            dist.recv(received, partner)
-            if sending is not None:
-                sending.wait()
+        vector, received = vector.contiguous(), empty_like(vector)
+        with _lost(partner):
+            sending = self._group.send([vector], partner, _NO_TAG)
+            self._group.recv([received], partner, _NO_TAG).wait()
+            sending.wait()
         return received
 
     def tell(self, key: str, text: str) -> None:
@@ -52,56 +54,83 @@ class ProcessGroup:
         self._store.set(key, text)
 
     def hear(self, key: str) -> str:
-        """Wait for what a rank published under ``key``.
+        """Wait for what rank 0 publishes under ``key``.
 
         Raises:
-            InterruptedRunError: nothing came within five minutes.
+            LostRankError: nothing came in time.
         """
-        with _lost_partner(0):
+        with _lost(0):
             text: bytes = self._store.get(key)
         return text.decode()
 
 
 @contextlib.contextmanager
-def _lost_partner(partner: int) -> Iterator[None]:
+def _lost(rank: int) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise InterruptedRunError(f"rank {partner} of this attempt is gone or silent: {error}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise LostRankError(f"rank {rank} of this attempt is gone or silent: {reason}") from error
 
 
 @contextlib.contextmanager
-def joined(world: World, rendezvous: Path | None, address: str) -> Iterator[ProcessGroup | None]:
+def joined(
+    world: World, rendezvous: Path | None, address: str, timeout_seconds: float
+) -> Iterator[ProcessGroup | None]:
     """Join the ``world.size`` processes that share the file ``rendezvous``; None for a process on its own.
 
     Args:
         rendezvous: a path that is new for each attempt: a stale address would be waited for in vain.
         address: host name or address under which the others reach this host; only rank 0's counts.
+        timeout_seconds: of each wait for another rank; it may be validating or writing a checkpoint.
+
+    Raises:
+        LostRankError: not all of them came in time.
     """
     if world.size == 1:
         yield None
         return
     if rendezvous is None:
         raise ValueError("several processes need a rendezvous file")
-    store = _open_store(rendezvous, address) if world.is_first else _find_store(rendezvous)
-    dist.init_process_group("gloo", store=store, rank=world.rank, world_size=world.size, timeout=_TIMEOUT)
-    try:
-        yield ProcessGroup(world, PrefixStore("run", store))
-    finally:
-        dist.destroy_process_group()
+    timeout = timedelta(seconds=timeout_seconds)
+    with _lost(0):
+        store, own = _open(rendezvous, address, timeout) if world.is_first else _find(rendezvous, timeout)
+    with _lost(0):
+        group = _Gloo(PrefixStore("group", store), world.rank, world.size, _options(own, timeout))
+    if world.is_first:  # all have come
+        rendezvous.unlink(missing_ok=True)
+    yield ProcessGroup(group, PrefixStore("run", store))
 
 
-def _open_store(rendezvous: Path, address: str) -> TCPStore:
-    store = TCPStore(address, 0, is_master=True, wait_for_workers=False, timeout=_TIMEOUT)
-    durable.write_json(rendezvous, {"host": store.host, "port": store.port})
-    return store
+def _options(address: str, timeout: timedelta) -> Any:
+    options = _Gloo._Options()
+    options._timeout = timeout
+    options._devices = [_Gloo.create_device(hostname=address)]
+    return options
 
 
-def _find_store(rendezvous: Path) -> TCPStore:
-    deadline = time.monotonic() + _TIMEOUT.total_seconds()
+def _open(rendezvous: Path, address: str, timeout: timedelta) -> tuple[TCPStore, str]:
+    """Rank 0's store, and its address."""
+    store = TCPStore(address, 0, is_master=True, wait_for_workers=False, timeout=timeout)
+    durable.write_json(rendezvous, {"host": address, "port": store.port})
+    return store, address
+
+
+def _find(rendezvous: Path, timeout: timedelta) -> tuple[TCPStore, str]:
+    """Rank 0's store, and the own address on the way there."""
+    deadline = time.monotonic() + timeout.total_seconds()
     while time.monotonic() < deadline:
         with contextlib.suppress(FileNotFoundError, ValueError):
-            address = json.loads(rendezvous.read_text(encoding="utf-8"))
-            return TCPStore(address["host"], address["port"], is_master=False, timeout=_TIMEOUT)
+            published = json.loads(rendezvous.read_text(encoding="utf-8"))
+            host, port = published["host"], published["port"]
+            return TCPStore(host, port, is_master=False, timeout=timeout), address_towards(host, port)
         time.sleep(_POLL_SECONDS)
-    raise InterruptedRunError(f"rank 0 of this attempt published no address in {str(rendezvous)!r} within five minutes")
+    raise LostRankError(f"rank 0 of this attempt published no address in {str(rendezvous)!r} in {timeout}")
+
+
+def address_towards(host: str, port: int) -> str:
+    """The address of this host on the way to another; nothing is sent."""
+    family, kind, _, _, there = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as route:
+        route.connect(there)
+        return str(route.getsockname()[0])

@@ -10,7 +10,7 @@ from typing import Any
 
 from wavenet.checkpoint import state, store
 from wavenet.checkpoint.ledger import Ledger
-from wavenet.errors import DamagedError, InputError, InterruptedRunError, WavenetError
+from wavenet.errors import DamagedError, InputError, LostRankError, WavenetError
 from wavenet.shards.index import Dataset
 from wavenet.training import determinism
 from wavenet.training.history import HistoryWriter
@@ -51,7 +51,7 @@ def _newest(recorder: Recorder) -> Path | None:
 def _told_by_first(group: ProcessGroup) -> Path | None:
     told = json.loads(group.hear("resume"))
     if "error" in told:
-        raise InterruptedRunError(f"rank 0 of this attempt could not begin: {told['error']}")
+        raise LostRankError(f"rank 0 of this attempt could not begin: {told['error']}")
     return Path(told["checkpoint"]) if told["checkpoint"] else None
 
 
