@@ -8,7 +8,6 @@ from pathlib import Path
 
 from slurm.devcluster.errors import DevclusterError
 from slurm.devcluster.processes import kill_all, wait_until
-from slurm.devcluster.record import Cluster
 
 ROOT = Path("/sys/fs/cgroup")
 SLICE = ROOT / "system.slice"
@@ -31,7 +30,7 @@ def obstacle() -> str:
 def configuration() -> str:
     """The text of cgroup.conf."""
     if version() == 1:
-        return "CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n"
+        return "CgroupPlugin=cgroup/v1\n"
     # Without systemd's leave Slurm makes the groups itself, and under IgnoreSystemd it enables the controllers only
     # if told to mount.
     return "CgroupPlugin=cgroup/v2\nIgnoreSystemd=yes\nCgroupAutomount=yes\n"
@@ -77,14 +76,14 @@ def _thaw(groups: list[Path]) -> None:
                 path.write_text("THAWED", encoding="ascii")
 
 
-def remove(cluster: Cluster) -> None:
+def remove(nodes: tuple[str, ...]) -> None:
     """Remove the emptied groups; the last process may still be on its way out.
 
     Raises:
         DevclusterError: one is still in use.
     """
-    groups = [group for node in cluster.nodes for group in of_node(node)]
-    wait_until(lambda: all(_is_removed(group) for group in groups), f"the cgroups of {cluster.name} can be removed", 10)
+    groups = [group for node in nodes for group in of_node(node)]
+    wait_until(lambda: all(_is_removed(group) for group in groups), f"the cgroups of {nodes[0]} can be removed", 10)
     if version() == 2 and not Path("/run/systemd/system").exists():
         with contextlib.suppress(OSError):  # another cluster's groups are in it
             SLICE.rmdir()

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from slurm.devcluster import cluster as clusters
+from slurm.devcluster import machine as machines
 from slurm.devcluster import nodes, registry
 from slurm.devcluster.configuration import PARTITIONS
 from slurm.devcluster.errors import DevclusterError
@@ -34,9 +35,10 @@ def say(line: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one verb; the exit code is 0, 1 for what went wrong, or the command's own."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
     try:
-        return int(options.run(options))
+        machine = machines.find(options.name) if "name" in options and options.run is not _down else None
+        return machine.ours(arguments) if machine else int(options.run(options))
     except DevclusterError as problem:
         sys.stderr.write(f"devcluster: {problem}\n")
         return 1
@@ -50,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--name", default="dev", help="which cluster; nodes are named after it (default: dev)")
     common.add_argument("--folder", type=Path, help="its folder (default: /tmp/devcluster-NAME)")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    _add_up(verbs.add_parser("up", parents=[common], help="bring a cluster up and wait until its nodes are idle"))
+    parents = [common, _outside()]
+    _add_up(verbs.add_parser("up", parents=parents, help="bring a cluster up and wait until its nodes are idle"))
     verbs.add_parser("down", parents=[common], help="remove it without a trace").set_defaults(run=_down)
     verbs.add_parser("status", help="all clusters on this machine").set_defaults(run=_status)
     user = verbs.add_parser("as-user", parents=[common], help="run a command as the submitting user")
@@ -65,6 +68,29 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument("node")
         each.set_defaults(run=_on_node, function=function)
     return parser
+
+
+def _outside() -> argparse.ArgumentParser:
+    """What is for this machine alone where the cluster is in one of its own."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--root", type=Path, help="a folder with a Debian to bring it up in, instead of this machine")
+    parser.add_argument(
+        "--bind",
+        dest="binds",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="FROM:TO",
+        help="a folder or file to be read in the root, again and again",
+    )
+    return parser
+
+
+def _pair(text: str) -> tuple[Path, Path]:
+    outside, _, inside = text.partition(":")
+    if not (Path(outside).is_absolute() and Path(inside).is_absolute() and Path(outside).exists()):
+        raise argparse.ArgumentTypeError(f"a bind is FROM:TO, absolute paths of which the first is there, not {text!r}")
+    return Path(outside), Path(inside)
 
 
 def _add_up(parser: argparse.ArgumentParser) -> None:
@@ -86,9 +112,24 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_up)
 
 
+def _up_in_a_root(options: argparse.Namespace, arguments: list[str]) -> int:
+    if options.name in {each.name for each in registry.registered()}:
+        raise DevclusterError(f"cluster {options.name!r} is already there: `down` removes it, --name makes another")
+    machine = machines.boot(options.name, options.root.absolute(), dict(options.binds))
+    code = 1
+    try:
+        code = machine.ours(arguments)
+    finally:
+        if code:
+            machines.shut_down(options.name)
+    return code
+
+
 def _up(options: argparse.Namespace) -> int:
     # Ended by a service manager or a time limit, it cleans up as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if options.root:
+        return _up_in_a_root(options, _outside().parse_known_args(options.arguments)[1])
     start = time.monotonic()
     cluster = clusters.up(
         options.name,
@@ -114,7 +155,7 @@ def _how_to_use(cluster: Cluster) -> list[str]:
     return [
         f"configuration and logs   {cluster.folder}",
         f"submit as {cluster.user:<15}{COMMAND} as-user{name} sbatch ...",
-        f"watch                    SLURM_CONF={cluster.slurm_conf} squeue",
+        f"watch                    {COMMAND} as-user{name} squeue",
         f"take it down             {COMMAND} down{name}",
         f"partitions               {queues[0]}",
         *(f"{'':<25}{queue}" for queue in queues[1:]),
@@ -122,6 +163,10 @@ def _how_to_use(cluster: Cluster) -> list[str]:
 
 
 def _down(options: argparse.Namespace) -> int:
+    if options.name in machines.names():
+        machines.shut_down(options.name)
+        say(f"cluster {options.name} is removed, and the machine that it was in")
+        return 0
     cluster = registry.find(options.name, options.folder)
     clusters.down(cluster)
     say(f"cluster {cluster.name} is removed")
@@ -130,8 +175,11 @@ def _down(options: argparse.Namespace) -> int:
 
 def _status(_: argparse.Namespace) -> int:
     found = registry.registered()
-    if not found:
+    inside = [machine for name in machines.names() if (machine := machines.find(name))]
+    if not found and not inside:
         say("no cluster is on this machine")
+    for machine in inside:
+        machine.ours(["status"])
     for cluster in found:
         roles = sorted({each.role for each in of_cluster(cluster)} - {""})
         states = clusters.states(cluster)

@@ -138,7 +138,7 @@ def _end_processes(cluster: Cluster) -> None:
 
 
 def _remove_cgroups(cluster: Cluster) -> None:
-    cgroups.remove(cluster)
+    cgroups.remove(cluster.nodes)
 
 
 def _remove_user(cluster: Cluster) -> None:

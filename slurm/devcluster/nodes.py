@@ -11,6 +11,7 @@ from slurm.devcluster.processes import (
     Process,
     kill_all,
     mark_of,
+    number_inside,
     of_cluster,
     start,
     wait_for,
@@ -58,16 +59,7 @@ def _boot_isolated(cluster: Cluster, node: str, slurmd: list[str]) -> None:
 def _first_processes(cluster: Cluster, node: str) -> list[Process]:
     """The process that is number 1 in the node, as seen from here."""
     role = with_role(cluster, f"node-{node}")
-    return [each for each in role if _number_inside(each.pid) == 1 and each.program == "bash"]
-
-
-def _number_inside(pid: int) -> int:
-    """A process's id in its own process table, 0 if it has ended."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return 0
-    return next((int(line.split()[-1]) for line in status.splitlines() if line.startswith("NSpid:")), 0)
+    return [each for each in role if number_inside(each.pid) == 1 and each.program == "bash"]
 
 
 def _enter(cluster: Cluster, node: str) -> list[str]:

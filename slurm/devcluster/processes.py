@@ -71,6 +71,15 @@ def all_pids() -> list[int]:
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - names, not paths
 
 
+def number_inside(pid: int) -> int:
+    """A process's id in its own process table, 0 if it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    return next((int(line.split()[-1]) for line in status.splitlines() if line.startswith("NSpid:")), 0)
+
+
 def _inspect(cluster: Cluster, pid: int) -> Process | None:
     folder = Path("/proc", str(pid))
     prefix = mark_of(cluster, "").encode()
