@@ -26,13 +26,16 @@ _REMEDIES = {
     errno.EROFS: "the file system is read-only; choose a folder that you may write to",
     errno.EIO: "the storage reported an input/output error; see the system's log",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
+    errno.ENOTEMPTY: "a folder of that name is in the way and cannot be removed; move it away",
     errno.ENAMETOOLONG: "the name is too long for this file system; choose a shorter one",
+    errno.ESTALE: "the network file system has lost the file; see whether its server was restarted, and start again",
 }
+_TRIES = 5
 
 
 @contextlib.contextmanager
-def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn an `OSError` about storage within the block into a `StorageError` that names ``path``.
+def storage_errors(path: str | os.PathLike[str], verb: str = "write") -> Iterator[None]:
+    """Turn an `OSError` about storage within the block into a `StorageError` that names ``path`` and the ``verb``.
 
     An error about another file, such as a recording that the block reads, passes: it is not ``path`` that refused.
     """
@@ -41,7 +44,7 @@ def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _REMEDIES or not _is_about(error, Path(path)):
             raise
-        raise StorageError(f"cannot write {os.fspath(path)!r}: {_REMEDIES[error.errno]}") from error
+        raise StorageError(f"cannot {verb} {os.fspath(path)!r}: {_REMEDIES[error.errno]}") from error
 
 
 def _is_about(error: OSError, path: Path) -> bool:
@@ -73,8 +76,8 @@ def sync_file(path: Path) -> None:
 
 def make_folder(folder: Path) -> Path:
     """Create ``folder`` and its parents where they are missing; raise `StorageError` where that is impossible."""
-    missing = [level for level in (folder, *folder.parents) if not level.exists()]
     with storage_errors(folder):
+        missing = [level for level in (folder, *folder.parents) if not level.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
@@ -135,20 +138,28 @@ def create_exclusively(path: Path, content: bytes) -> bool:
     """Create ``path`` with ``content`` unless the name is taken; return whether this call created it.
 
     The complete file is linked to its name, so no reader ever sees a part of it, and of two callers exactly one wins.
-    A lost reply of a network file system makes link() report EEXIST although it was done: the inodes tell.
+    A temporary file that somebody tidied away before it had its name is written again.
     """
-    temporary = temporary_name(path)
     with storage_errors(path):
+        for _ in range(_TRIES):
+            with contextlib.suppress(FileNotFoundError):
+                return _create_once(path, content)
+    raise StorageError(f"cannot write {str(path)!r}: its folder is gone, or something removes the files in it")
+
+
+def _create_once(path: Path, content: bytes) -> bool:
+    temporary = temporary_name(path)
+    try:
+        temporary.write_bytes(content)
+        sync_file(temporary)
         try:
-            temporary.write_bytes(content)
-            sync_file(temporary)
-            try:
-                os.link(temporary, path)
-            except FileExistsError:
-                return os.path.samestat(temporary.stat(), path.stat())
-            finally:
-                sync_folder(path.parent)
-            return True
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            os.link(temporary, path)
+        except FileExistsError:
+            # A lost reply of a network file system makes link() report this although it was done: the inodes tell.
+            if not os.path.samestat(temporary.stat(), path.stat()):
+                return False
+        sync_folder(path.parent)
+        return True
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

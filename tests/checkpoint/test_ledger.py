@@ -58,12 +58,12 @@ def test_of_many_simultaneous_claims_each_number_goes_to_one(run, owner):
     assert sorted(won) == list(range(2, 2 + len(won)))
 
 
-def test_a_damaged_entry_keeps_its_number(run, owner):
-    ledger = Ledger.claim(run, owner)
-    ledger.append("commit", step=1)
+def test_a_damaged_entry_keeps_its_number_and_an_attempt_that_it_may_have_named(run, owner):
+    Ledger.claim(run, owner)
+    Ledger.claim(run, owner)
     run.ledger_entry(2).write_text("{")
-    newer = Ledger.claim(run, owner)
-    assert newer.attempt == 2
+    newer = Ledger.claim(run, owner, pauses=(0,))
+    assert newer.attempt == 3
     assert [entry.kind for entry in read_entries(run)] == ["claim", "damaged", "claim"]
 
 

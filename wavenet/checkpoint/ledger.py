@@ -10,8 +10,11 @@ Kinds of entries: ``claim`` (attempt, owner), ``commit`` (step, payload, digest,
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -19,6 +22,8 @@ from typing import Any
 from wavenet import durable
 from wavenet.errors import BusyError, FencedError
 from wavenet.run_paths import RunPaths
+
+_NAME = re.compile(r"(\d{8,})\.json")
 
 
 @dataclass(frozen=True)
@@ -52,25 +57,46 @@ class Claim:
     time: str
 
 
-def read_entries(run: RunPaths) -> list[Entry]:
-    """All entries in the order of their numbers; an empty list where nothing was ever claimed."""
-    return list(entries_backwards(run))[::-1]
+PAUSES_SECONDS = (0.1, 0.5, 1.4)
+"""How long to wait before looking again for a file that must be there.
+
+A network file system may go on answering from what it knew: that a file is missing, or was shorter.
+"""
 
 
-def entries_backwards(run: RunPaths) -> Iterator[Entry]:
+def read_entries(run: RunPaths, pauses: Sequence[float] = ()) -> list[Entry]:
+    """All entries in the order of their numbers; an empty list where nothing was ever claimed.
+
+    With ``pauses``, in seconds, an entry that cannot be read is looked for again after each of them.
+    """
+    return list(entries_backwards(run, pauses))[::-1]
+
+
+def entries_backwards(run: RunPaths, pauses: Sequence[float] = ()) -> Iterator[Entry]:
     """The newest entry first; each is read when it is asked for."""
-    if run.ledger.is_dir():
-        numbers = (int(path.stem) for path in run.ledger.glob("[0-9]*.json") if path.stem.isdigit())
-        for number in sorted(numbers, reverse=True):
-            yield _read_entry(run, number)
+    # Numbers have no gaps: one that a slow folder listing leaves out is there all the same.
+    for number in range(_newest_number(run), 0, -1):
+        yield _read_entry(run, number, pauses)
 
 
-def _read_entry(run: RunPaths, number: int) -> Entry:
-    try:
-        content = json.loads(run.ledger_entry(number).read_text(encoding="utf-8"))
-        return Entry(number, content.pop("kind"), content.pop("attempt"), content)
-    except (OSError, ValueError, KeyError, AttributeError):
-        return Entry(number, "damaged", 0)
+def _newest_number(run: RunPaths) -> int:
+    with durable.storage_errors(run.ledger, "read"):
+        try:
+            names = [path.name for path in run.ledger.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+    return max((int(match[1]) for match in map(_NAME.fullmatch, names) if match), default=0)
+
+
+def _read_entry(run: RunPaths, number: int, pauses: Sequence[float] = ()) -> Entry:
+    for pause in (0.0, *pauses):
+        time.sleep(pause)
+        try:
+            content = json.loads(run.ledger_entry(number).read_text(encoding="utf-8"))
+            return Entry(number, content.pop("kind"), content.pop("attempt"), content)
+        except (OSError, ValueError, KeyError, AttributeError):
+            continue
+    return Entry(number, "damaged", 0)
 
 
 def current_claim(run: RunPaths) -> Claim | None:
@@ -92,23 +118,27 @@ class Ledger:
         self._number = number
 
     @classmethod
-    def claim(cls, run: RunPaths, owner: Owner) -> Ledger:
+    def claim(cls, run: RunPaths, owner: Owner, pauses: Sequence[float] = PAUSES_SECONDS) -> Ledger:
         """Take the run over as its next attempt.
 
         Whether the former owner may be overtaken (it is dead, or an older start of the same job) is for the caller to
-        know. An attempt's number is one more than that of any entry before it.
+        know. An attempt's number is higher than that of any entry before it.
 
         Raises:
             BusyError: another process claimed the run at the same moment.
             StorageError: the run folder cannot be written.
         """
-        durable.make_folder(run.ledger)
-        entries = read_entries(run)
-        attempt = 1 + max((entry.attempt for entry in entries), default=0)
-        ledger = cls(run, attempt, entries[-1].number if entries else 0)
-        if not ledger._link("claim", {"owner": asdict(owner)}):
-            raise BusyError(f"another process has just claimed the run {run.name!r}; `wavenet status` shows its owner")
-        return ledger
+        _make_folders(run)
+        for pause in (0.0, *pauses):
+            time.sleep(pause)
+            entries = read_entries(run, pauses)
+            ledger = cls(run, _next_attempt(entries), len(entries))
+            if ledger._link("claim", {"owner": asdict(owner)}):
+                return ledger
+            if _read_entry(run, len(entries) + 1).kind == "claim":
+                break
+            # The number went to the last words of the former owner: they count, and the claim comes after them.
+        raise BusyError(f"another process has just claimed the run {run.name!r}; `wavenet status` shows its owner")
 
     def append(self, kind: str, **facts: Any) -> None:
         """Write the next entry.
@@ -125,11 +155,19 @@ class Ledger:
 
     def check(self) -> None:
         """Raise `FencedError` if a newer attempt has claimed the run, without writing anything."""
-        if self.run.ledger_entry(self._number + 1).exists():
+        with durable.storage_errors(self.run.ledger, "read"):
+            is_overtaken = self.run.ledger_entry(self._number + 1).exists()
+        if is_overtaken:
             raise FencedError(
                 f"attempt {self.attempt} of the run {self.run.name!r} has been overtaken by a newer attempt; this "
                 "process stops and the newer one goes on"
             )
+
+    def tidy(self) -> None:
+        """Remove the temporary files of attempts that died; whoever is alive writes its own again."""
+        with durable.storage_errors(self.run.ledger):
+            for path in self.run.ledger.glob(".*.tmp.json"):
+                path.unlink(missing_ok=True)
 
     def _link(self, kind: str, facts: dict[str, Any]) -> bool:
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
@@ -139,3 +177,19 @@ class Ledger:
             return False
         self._number += 1
         return True
+
+
+def _next_attempt(entries: list[Entry]) -> int:
+    # A damaged entry may have been the claim of an attempt whose number must not come again.
+    num_damaged = sum(entry.kind == "damaged" for entry in entries)
+    return 1 + num_damaged + max((entry.attempt for entry in entries), default=0)
+
+
+def _make_folders(run: RunPaths) -> None:
+    """Make what commits are written into, and make the names durable that a killed attempt may have left undurable."""
+    for folder in (run.ledger, run.checkpoints):
+        durable.make_folder(folder)
+    for folder in (run.root, run.root.parent):
+        # A folder that may be entered but not read cannot be opened for this.
+        with durable.storage_errors(folder), contextlib.suppress(PermissionError):
+            durable.sync_folder(folder)

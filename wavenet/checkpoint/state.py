@@ -25,6 +25,7 @@ from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as format_safetensors
 
 from wavenet import durable
+from wavenet.checkpoint import space
 from wavenet.errors import DamagedError, InputError, StorageError
 
 FORMAT = 1
@@ -44,22 +45,21 @@ def write_checkpoint(path: Path, facts: dict[str, Any], arrays: dict[str, Arrays
         The checkpoint's digest.
 
     Raises:
-        StorageError: the folder could not be written; what was begun is removed.
+        StorageError: the folder could not be written; what was begun is there. The sentence names what is needed.
     """
     contents = {f"{group}.safetensors": format_safetensors(_contiguous(members)) for group, members in arrays.items()}
     files = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in contents.items()}
     summary = durable.to_json({**facts, "format": FORMAT, "files": files}).encode()
-    needed = len(summary) + sum(len(data) for data in contents.values())
     durable.make_folder(path)
     try:
-        for name, data in contents.items():
-            _write_through(path / name, data)
-        _write_through(path / FACTS, summary)
-        durable.sync_folder(path)
-        durable.sync_folder(path.parent)
+        with durable.storage_errors(path):
+            for name, data in [*contents.items(), (FACTS, summary)]:
+                (path / name).write_bytes(data)
+                durable.sync_file(path / name)
+            durable.sync_folder(path)
     except StorageError as error:
-        durable.remove_folder(path)
-        raise StorageError(f"{error} (a checkpoint of this run needs {needed:,} bytes)") from error
+        need = space.Need(len(summary) + sum(len(data) for data in contents.values()), len(contents) + 2)
+        raise StorageError(f"{error} (a checkpoint of this run needs {need}; {space.free_at(path.parent)})") from error
     return _sha256(summary)
 
 
@@ -68,19 +68,14 @@ def _contiguous(members: Arrays) -> Arrays:
     return {name: np.ascontiguousarray(value) for name, value in members.items()}
 
 
-def _write_through(path: Path, data: bytes) -> None:
-    with durable.storage_errors(path):
-        path.write_bytes(data)
-        durable.sync_file(path)
-
-
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
 def size_bytes(path: Path) -> int:
     """Bytes of all files of the checkpoint folder ``path``."""
-    return sum(file.stat().st_size for file in path.iterdir())
+    with durable.storage_errors(path, "read"):
+        return sum(file.stat().st_size for file in path.iterdir())
 
 
 def digest_of(path: Path) -> str:

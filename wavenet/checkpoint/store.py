@@ -8,20 +8,24 @@ payload under its long name: readers find it there, and the next owner finishes 
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
+import time
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wavenet import durable
 from wavenet.checkpoint import state
-from wavenet.checkpoint.ledger import Entry, Ledger, read_entries
+from wavenet.checkpoint.held import HeldFolder, held
+from wavenet.checkpoint.ledger import PAUSES_SECONDS, Entry, Ledger, read_entries
 from wavenet.checkpoint.retention import Retention
 from wavenet.checkpoint.state import Arrays
-from wavenet.errors import DamagedError, FencedError, InputError
+from wavenet.errors import DamagedError, FencedError, InputError, StorageError
 from wavenet.run_paths import RunPaths
 
-_PAYLOAD = re.compile(r"step-(\d+)\.attempt-(\d+)")
+_OWN_NAME = re.compile(r"step-\d+(\.attempt-\d+)?")
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,23 @@ class Committed:
 
 
 def list_committed(run: RunPaths) -> list[Committed]:
-    """What is committed and not deleted, by ascending step."""
+    """What is committed and not deleted, by ascending step.
+
+    Raises:
+        StorageError: the run folder cannot be read.
+    """
+    return _committed(run, read_entries(run))
+
+
+def _committed(run: RunPaths, entries: list[Entry]) -> list[Committed]:
     committed: dict[int, Entry] = {}
-    for entry in read_entries(run):
+    for entry in entries:
         if entry.kind == "commit":
             committed[entry.facts["step"]] = entry
         elif entry.kind == "delete":
             committed.pop(entry.facts["step"], None)
-    return [_located(run, committed[step]) for step in sorted(committed)]
+    with durable.storage_errors(run.checkpoints, "read"):
+        return [_located(run, committed[step]) for step in sorted(committed)]
 
 
 def _located(run: RunPaths, entry: Entry) -> Committed:
@@ -63,22 +76,48 @@ def commit(run: RunPaths, ledger: Ledger, facts: dict[str, Any], arrays: dict[st
     step = facts["step"]
     payload, final = run.checkpoint_payload(step, ledger.attempt), run.checkpoint(step)
     ledger.check()
-    digest = state.write_checkpoint(payload, facts, arrays)
+    digest, num_bytes = _write_payload(ledger, payload, facts, arrays)
     try:
-        ledger.append("commit", step=step, payload=payload.name, digest=digest, bytes=state.size_bytes(payload))
+        ledger.append("commit", step=step, payload=payload.name, digest=digest, bytes=num_bytes)
     except FencedError:
         # Only here is it certain that no entry names the payload; after another error the next owner finds out.
         durable.remove_folder(payload)
         raise
-    _give_final_name(payload, final)
+    _give_final_name(ledger, payload, final)
     return Committed(step, final, digest, ledger.attempt)
 
 
-def _give_final_name(payload: Path, final: Path) -> None:
-    # A newer owner that found the committed payload may have renamed it already.
+def _write_payload(ledger: Ledger, payload: Path, facts: dict[str, Any], arrays: dict[str, Arrays]) -> tuple[str, int]:
+    try:
+        return state.write_checkpoint(payload, facts, arrays), state.size_bytes(payload)
+    except StorageError:
+        durable.remove_folder(payload)
+        raise
+    except FileNotFoundError as error:
+        # A newer owner tidies away what this attempt is writing.
+        durable.remove_folder(payload)
+        ledger.check()
+        raise StorageError(f"cannot write {str(payload)!r}: somebody removed it while it was written") from error
+
+
+def _give_final_name(ledger: Ledger, payload: Path, final: Path) -> None:
+    # The new name need not be durable: where the power takes it away, the next owner gives it again. And a newer owner
+    # that found the committed payload may have given it already.
     with durable.storage_errors(final), contextlib.suppress(FileNotFoundError):
-        payload.rename(final)
-        durable.sync_folder(final.parent)
+        try:
+            payload.rename(final)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            _remove_unlisted(ledger, final)
+            payload.rename(final)
+
+
+def _remove_unlisted(ledger: Ledger, path: Path) -> None:
+    with _held(path) as folder:
+        # Held first: if a newer attempt claims the run after this look, what it commits is another folder.
+        ledger.check()
+        folder.remove()
 
 
 def retain(run: RunPaths, ledger: Ledger, retention: Retention, committed: list[Committed]) -> list[Committed]:
@@ -90,9 +129,16 @@ def retain(run: RunPaths, ledger: Ledger, retention: Retention, committed: list[
     superfluous = set(retention.superfluous(checkpoint.step for checkpoint in committed))
     for checkpoint in committed:
         if checkpoint.step in superfluous:
-            ledger.append("delete", step=checkpoint.step, reason="retention")
-            durable.remove_folder(run.checkpoint(checkpoint.step))
+            with _held(run.checkpoint(checkpoint.step)) as folder:
+                ledger.append("delete", step=checkpoint.step, reason="retention")
+                folder.remove()
     return [checkpoint for checkpoint in committed if checkpoint.step not in superfluous]
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[HeldFolder]:
+    with durable.storage_errors(path), held(path) as folder:
+        yield folder
 
 
 @dataclass(frozen=True)
@@ -107,24 +153,26 @@ class Recovered:
         return self.committed[-1] if self.committed else None
 
 
-def recover(run: RunPaths, ledger: Ledger) -> Recovered:
+def recover(run: RunPaths, ledger: Ledger, pauses: Sequence[float] = PAUSES_SECONDS) -> Recovered:
     """Tidy up after dead attempts and find the newest sound checkpoint.
 
-    Finishes renames that a crash interrupted, removes payloads that were never committed, and verifies the newest
-    checkpoint. A damaged one is deleted from the ledger, set aside as ``….damaged-…`` and named, and the next older
-    one is verified.
+    Finishes renames that a crash interrupted, removes what nobody lists, and verifies the newest checkpoint. A damaged
+    one is deleted from the ledger, set aside as ``….damaged-…`` and named, and the next older one is verified. What
+    cannot be read is looked at again after each of ``pauses``, in seconds, before it counts as damaged.
 
     Raises:
         DamagedError: there were committed checkpoints and none is sound.
         FencedError, StorageError: as in `commit`.
     """
-    for checkpoint in list_committed(run):
-        _give_final_name(run.checkpoint_payload(checkpoint.step, checkpoint.attempt), run.checkpoint(checkpoint.step))
-    _remove_leftovers(run, ledger)
-    committed = list_committed(run)
+    entries = read_entries(run, pauses)
+    for checkpoint in _committed(run, entries):
+        payload = run.checkpoint_payload(checkpoint.step, checkpoint.attempt)
+        _give_final_name(ledger, payload, run.checkpoint(checkpoint.step))
+    committed = _committed(run, entries)
+    _remove_leftovers(run, ledger, {checkpoint.path for checkpoint in committed})
     damages: list[str] = []
     while committed:
-        damage = _damage(committed[-1])
+        damage = _damage(committed[-1], pauses)
         if damage is None:
             return Recovered(committed, damages)
         damages.append(damage)
@@ -134,26 +182,28 @@ def recover(run: RunPaths, ledger: Ledger) -> Recovered:
     return Recovered([], [])
 
 
-def _remove_leftovers(run: RunPaths, ledger: Ledger) -> None:
-    if not run.checkpoints.is_dir():
-        return
-    for path in run.checkpoints.iterdir():
-        match = _PAYLOAD.fullmatch(path.name)
-        if match and int(match[2]) < ledger.attempt:
-            durable.remove_folder(path)
+def _remove_leftovers(run: RunPaths, ledger: Ledger, listed: Collection[Path]) -> None:
+    ledger.tidy()
+    with durable.storage_errors(run.checkpoints):
+        strange = [path for path in run.checkpoints.iterdir() if _OWN_NAME.fullmatch(path.name) and path not in listed]
+    for path in strange:
+        _remove_unlisted(ledger, path)
 
 
-def _damage(checkpoint: Committed) -> str | None:
-    try:
-        state.verify(checkpoint.path, checkpoint.digest)
-    except (DamagedError, InputError) as error:
-        return str(error)
-    return None
+def _damage(checkpoint: Committed, pauses: Sequence[float]) -> str | None:
+    damage = ""
+    for pause in (0.0, *pauses):
+        time.sleep(pause)
+        try:
+            state.verify(checkpoint.path, checkpoint.digest)
+            return None
+        except (DamagedError, InputError) as error:
+            damage = str(error)
+    return damage
 
 
 def _set_aside(ledger: Ledger, checkpoint: Committed) -> None:
-    ledger.append("delete", step=checkpoint.step, reason="damaged")
     aside = checkpoint.path.with_name(f"step-{checkpoint.step:08d}.damaged-{ledger.attempt:04d}")
-    with durable.storage_errors(aside), contextlib.suppress(FileNotFoundError):
-        checkpoint.path.rename(aside)
-        durable.sync_folder(aside.parent)
+    with _held(checkpoint.path) as folder:
+        ledger.append("delete", step=checkpoint.step, reason="damaged")
+        folder.move_to(aside)
