@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ def list_profiles() -> dict[str, Path]:
 
 
 def read_profile(name_or_path: str) -> dict[str, Any]:
-    """The fields that a profile sets.
+    """The fields that a profile sets, on top of those of its ``base``, a profile that comes with the program.
 
     Raises:
         UsageError: no profile of that name, or a field that no profile has.
@@ -108,8 +107,15 @@ def read_profile(name_or_path: str) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"the cluster profile {name_or_path!r} must be YAML; it fails with: {reason}") from error
-    if not isinstance(content, Mapping):
+    if not isinstance(content, dict):
         raise InputError(f"the cluster profile {name_or_path!r} must hold fields such as partition: gpu")
+    if (base := content.pop("base", None)) is not None:
+        if base not in known:
+            raise UsageError(
+                f"base of the cluster profile {name_or_path!r} must be one that comes with the program"
+                f"{did_you_mean(str(base), known)}"
+            )
+        content = read_profile(base) | content
     valid = [one.name for one in fields(ClusterConfig)]
     for name in content:
         if name not in valid:

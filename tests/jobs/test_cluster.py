@@ -9,7 +9,6 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-import yaml
 from submitit.slurm.slurm import _make_sbatch_string
 
 from jobs import environment
@@ -92,9 +91,8 @@ def test_a_local_job_has_no_hidden_limit() -> None:
 def test_a_profile_sets_only_fields_that_exist(name: str) -> None:
     """And holds their types: it freezes into a configuration."""
     profile = read_profile(name)
-    assert profile == yaml.safe_load(list_profiles()[name].read_text())
     assert profile.keys() <= {field.name for field in fields(ClusterConfig)}
-    assert freeze(ClusterConfig, {**thaw(ClusterConfig()), **profile}).executor.name == name
+    assert freeze(ClusterConfig, {**thaw(ClusterConfig()), **profile}).executor.name == profile["executor"]
 
 
 def test_an_array_is_no_wider_than_its_tasks() -> None:
