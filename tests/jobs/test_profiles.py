@@ -32,7 +32,7 @@ def test_a_dry_run_shows_what_differs(name: str, capsys: pytest.CaptureFixture[s
     """In the words of sbatch."""
     assert main(["train", "run=x", f"cluster={name}", "dry_run=true"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"{words}" in shown for words in SHAPES[name])
+    assert all(words in shown for words in SHAPES[name])
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -50,7 +50,7 @@ def test_an_own_profile_may_build_on_one_of_ours(tmp_path: Path) -> None:
     """Its own fields win; a base that is not there is named."""
     path = tmp_path / "mysite.yaml"
     path.write_text("base: free-partition\naccount: lab\npartition: low\n", encoding="utf-8")
-    assert read_profile(str(path)) == read_profile("slurm") | {"account": "lab", "partition": "low"}
+    assert read_profile(str(path)) == read_profile("free-partition") | {"account": "lab", "partition": "low"}
     path.write_text("base: free-partitoin\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"base of the cluster profile .* did you mean 'free-partition'\?"):
         read_profile(str(path))
