@@ -1,0 +1,90 @@
+"""The folder that an image is built from: wheels, recipe, and what their arguments are.
+
+Everything that needs an index, a compiler or a registry has happened when it is complete: it can be carried to a
+machine that has none of them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from containers import base as bases
+from containers.errors import BuildError
+from containers.programs import run
+
+PROJECT = Path(__file__).parents[1]
+_RECIPE = ("install.sh", "describe.py", "check.py")
+_VARIANTS = ("cpu", "cuda")
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an image is to be.
+
+    Attributes:
+        variant: cpu or cuda.
+        base: the name of a public image, or ``local``.
+        index: a further package index, such as one with torch for processors only; empty: pip's own settings.
+    """
+
+    variant: str
+    base: str
+    index: str = ""
+
+
+def write(wanted: Wanted, target: Path, cache_folder: Path) -> None:
+    """Fill the folder ``target``, which is there and empty.
+
+    Raises:
+        BuildError: something is lacking, or the index has not what is asked for.
+    """
+    recipe = target / "recipe"
+    recipe.mkdir()
+    for name in _RECIPE:
+        shutil.copy(PROJECT / "containers" / name, recipe / name)
+    for name in ("wavenet.def", "Containerfile"):
+        shutil.copy(PROJECT / "containers" / name, target / name)
+    make_wheels(wanted, target / "wheels")
+    arguments = {"VARIANT": wanted.variant, "VERSION": _version(target / "wheels"), "REVISION": _revision()}
+    if wanted.base == LOCAL:
+        shutil.copy(bases.local(cache_folder), target / "base.tar")
+        arguments |= {"BOOTSTRAP": "oci-archive", "BASE": "base.tar"}
+    else:
+        arguments |= {"BOOTSTRAP": "docker", "BASE": wanted.base}
+    text = "".join(f"{name}={value}\n" for name, value in arguments.items())
+    (target / "arguments").write_text(text, encoding="utf-8")
+
+
+def make_wheels(wanted: Wanted, target: Path) -> None:
+    """Put the project, all that it needs in the versions of the lock, and pip into ``target`` as wheels."""
+    if wanted.variant not in _VARIANTS:
+        raise BuildError(f"the variant is {' or '.join(_VARIANTS)}, not {wanted.variant!r}")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode:  # noqa: S603 - no shell
+        raise BuildError(f"wheels are gathered with pip, which {sys.executable} has not: apt-get install python3-pip")
+    index = ["--extra-index-url", wanted.index] if wanted.index else []
+    words = ["wheel", "--quiet", "--wheel-dir", str(target), "--constraint", str(PROJECT / "constraints.txt"), *index]
+    run([*pip, *words, "pip", str(PROJECT)])
+    has_cuda = any(path.name.startswith("nvidia_") for path in target.iterdir())
+    if has_cuda != (wanted.variant == "cuda"):
+        found = "with CUDA" if has_cuda else "for processors only"
+        raise BuildError(
+            f"the package index has torch {found}, and the variant is {wanted.variant}: "
+            "--index names an index that has the other (pytorch.org, Get Started), --variant takes what is there"
+        )
+
+
+def _version(wheels: Path) -> str:
+    return next(wheels.glob("wavenet_exploration-*.whl")).name.split("-")[1]
+
+
+def _revision() -> str:
+    git = shutil.which("git")
+    if not git or not (PROJECT / ".git").exists():
+        return "unknown"
+    return run([git, "-C", str(PROJECT), "-c", "safe.directory=*", "describe", "--always", "--dirty", "--abbrev=40"]).strip()
