@@ -11,19 +11,34 @@ _SCRIPT = Path(__file__).parent.parent / "slurm" / "batch.sh"
 
 RESTART_LOG = "_restart-"
 
+_VERBS_OF_A_RUN = ("train", "generate", "report")
+
 
 def with_decisions(parameters: dict[str, Any], folder: Path, most_idle: int) -> dict[str, Any]:
     """``parameters`` of submitit's Slurm executor with the decision whether the job is started again.
 
     The text is copied into the script, which Slurm keeps: an update of the program does not reach a job in the queue.
+    It comes before the site's own setup lines, during which a job may be stopped as well.
 
     Args:
         folder: of the submission; the one above it holds the stop marker and the log of decisions.
         most_idle: restarts in a row without a new checkpoint.
     """
-    head = [f"folder={shlex.quote(str(folder))}", f"most_idle={most_idle}"]
-    setup = [*parameters.get("setup", []), *head, *_SCRIPT.read_text("utf-8").splitlines()]
+    head = [
+        f"our_folder={shlex.quote(str(folder))}",
+        f"our_most_idle={most_idle}",
+        f"our_command={shlex.quote(_command(folder))}",
+    ]
+    setup = [*head, *_SCRIPT.read_text("utf-8").splitlines(), *parameters.get("setup", [])]
     return {**parameters, "setup": setup, "use_srun": False, "stderr_to_stdout": True}
+
+
+def _command(folder: Path) -> str:
+    """What a person types to start again what was submitted with ``folder``, if Slurm does not."""
+    verb = folder.name.partition("-")[0]
+    if verb in _VERBS_OF_A_RUN:
+        return f"`wavenet {verb} run={shlex.quote(str(folder.parent.parent))}`"
+    return "the command that submitted it"
 
 
 def launcher(folder: Path) -> str:
@@ -33,6 +48,6 @@ def launcher(folder: Path) -> str:
     ends must not end the others, which may be saving. Python is srun's own child: under process tracking by cgroups a
     shell between them would get the signals in its place.
     """
-    log = f'{shlex.quote(str(folder).replace("%", "%%"))}/"$id"_%t{RESTART_LOG}"$restart".log'
+    log = f'{shlex.quote(str(folder).replace("%", "%%"))}/"$our_id"_%t{RESTART_LOG}"$our_restart".log'
     options = ["--unbuffered", "--kill-on-bad-exit=0", "--export=ALL", '--cpus-per-task="${SLURM_CPUS_PER_TASK:-1}"']
-    return " ".join(["srun", *options, f"--output={log}", shlex.quote(sys.executable)])
+    return " ".join(["attended srun", *options, f"--output={log}", shlex.quote(sys.executable)])

@@ -23,6 +23,7 @@ GUESSES = {
 }
 """What each signal means to a training process, if nobody knows better."""
 
+_SAME_INSTANT_SECONDS = 1.0  # Slurm writes whole seconds
 _NONE = ("", "None", "Unknown", "N/A")
 
 
@@ -82,20 +83,22 @@ def told_by_scheduler(
     In its grace time a preempted job is RUNNING and has a PreemptTime. A job that Slurm has put back already counts
     one restart more than this start's: a node that is down, a preemption without grace, or somebody's
     ``scontrol requeue``; the last two look alike on partitions that preempt at once, and preemption is the likelier
-    there. One that is ending without a restart was cancelled.
+    there. One that is ending without a restart was cancelled: by Slurm, if it was preempted at that instant (without
+    grace, or at the end of it), else by somebody, be it in its grace time.
     """
+    was_put_back = int(job.get("Restarts", "0")) > restart_count
     if _is_preempted(job):
-        return "preemption"
-    at_once = _preempts_at_once(partition(job.get("Partition", "")))
-    if int(job.get("Restarts", "0")) > restart_count:
+        is_cancelled = job.get("JobState") != "RUNNING" and not was_put_back
+        return "user" if is_cancelled and _grace_seconds(job) > _SAME_INSTANT_SECONDS else "preemption"
+    if was_put_back:
         if is_down(job.get("BatchHost", "")):
             return "node failure"
-        return "preemption" if at_once == "REQUEUE" else "requeue"
+        return "preemption" if _requeues_at_once(partition(job.get("Partition", ""))) else "requeue"
     if job.get("JobState") == "RUNNING":
         return guess
     if _seconds(job.get("RunTime", "")) >= _seconds(job.get("TimeLimit", "")) > 0:
         return "time limit"
-    return "preemption" if at_once == "CANCEL" else "user"
+    return "user"
 
 
 def seconds_left(
@@ -107,7 +110,7 @@ def seconds_left(
     partitions that do not requeue and before a time limit.
     """
     if _is_preempted(job):
-        grace = _moment(job.get("EndTime", "")) - _moment(job["PreemptTime"])
+        grace = _grace_seconds(job)
         is_cancelled = partition(job.get("Partition", "")).get("PreemptMode") == "CANCEL"
         return max(0.0, grace) or kill_seconds if is_cancelled else max(0.0, grace) + kill_seconds
     limit = _seconds(job.get("TimeLimit", ""))
@@ -120,9 +123,13 @@ def _is_preempted(job: Mapping[str, str]) -> bool:
     return job.get("PreemptTime", "") not in _NONE
 
 
-def _preempts_at_once(partition: Mapping[str, str]) -> str:
-    """What the partition does without a grace time: REQUEUE, CANCEL or nothing."""
-    return partition.get("PreemptMode", "") if partition.get("GraceTime") == "0" else ""
+def _grace_seconds(job: Mapping[str, str]) -> float:
+    """From a job's preemption to its end."""
+    return _moment(job.get("EndTime", "")) - _moment(job["PreemptTime"])
+
+
+def _requeues_at_once(partition: Mapping[str, str]) -> bool:
+    return partition.get("PreemptMode") == "REQUEUE" and partition.get("GraceTime") == "0"
 
 
 def _moment(time_of_day: str) -> float:

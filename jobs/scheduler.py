@@ -18,6 +18,17 @@ _PATIENCE_SECONDS = 5.0
 _SBATCH_SECONDS = 300.0  # sbatch tries again by itself for some two minutes where the controller has no room
 _DEFAULT_ARRAY_SIZE = 1001
 _FIELDS = "%i|%T|%r|%N|%S|%j"
+_NAMES_BY_SQUEUE = {
+    "State": "JobState",
+    "RestartCnt": "Restarts",
+    "PreemptTime": "PreemptTime",
+    "EndTime": "EndTime",
+    "TimeUsed": "RunTime",
+    "TimeLimit": "TimeLimit",
+    "Partition": "Partition",
+    "BatchHost": "BatchHost",
+}
+"""Fields of squeue, none of which holds a space, and scontrol's names of them."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +120,20 @@ def array_size() -> int:
 
 
 def facts_of(job_id: str) -> dict[str, str]:
-    """What ``scontrol show job`` says, by its own names; empty where there is no answer, as on some compute nodes."""
-    return _facts(["scontrol", "--oneliner", "show", "job", job_id])
+    """What ``scontrol show job`` says, by its own names; some of it where only squeue works, as on some compute nodes.
+
+    Empty where there is no answer.
+    """
+    return _facts(["scontrol", "--oneliner", "show", "job", job_id]) or _facts_by_squeue(job_id)
+
+
+def _facts_by_squeue(job_id: str) -> dict[str, str]:
+    fields = ",".join(f"{name}:40" for name in _NAMES_BY_SQUEUE)
+    done = _run(["squeue", "--noheader", "--states=all", f"--jobs={job_id}", f"--Format={fields}"])
+    values = [] if done is None or done.returncode else done.stdout.split()
+    facts = dict(zip(_NAMES_BY_SQUEUE.values(), values, strict=False))
+    # scontrol writes the hours of a short time as well
+    return {name: f"00:{value}" if re.fullmatch(r"\d+:\d\d", value) else value for name, value in facts.items()}
 
 
 def facts_of_partition(name: str) -> dict[str, str]:

@@ -22,17 +22,20 @@ def install(numbers: Iterable[signal.Signals], hear: Hear) -> None:
 
     To be called in the main thread, inside the task: submitit's own handler ignores SIGTERM.
     """
+    wanted = frozenset(numbers)
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(reader, writer, hear), name="signals", daemon=True).start()
-    for number in numbers:
+    threading.Thread(target=_watch, args=(reader, writer, wanted, hear), name="signals", daemon=True).start()
+    for number in wanted:
         signal.signal(number, _nothing)
 
 
-def _watch(reader: socket.socket, _writer: socket.socket, hear: Hear) -> None:
+def _watch(reader: socket.socket, _writer: socket.socket, wanted: frozenset[int], hear: Hear) -> None:
+    # The descriptor tells of every signal that has a handler: of SIGCONT too, for which submitit has one.
     while numbers := reader.recv(4096):
-        hear(numbers)
+        if heard := bytes(number for number in numbers if number in wanted):
+            hear(heard)
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:

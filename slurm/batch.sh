@@ -1,29 +1,63 @@
-# What surrounds the program in a batch script: whether the job goes back into the queue is decided here, outside
-# Python and outside any container. The lines above set `folder` (of this submission, in the run's jobs/) and
-# `most_idle` (restarts in a row without a new checkpoint).
+# What surrounds the program in a batch script: whether the job goes on is decided here, outside Python and outside any
+# container. The lines above set `our_folder` (of this submission, in the jobs/ of a run or data folder),
+# `our_most_idle` (restarts in a row without a new checkpoint) and `our_command` (what its user types to start again).
+#
+# Where a job may not go back into the queue it hands over to a successor: a new job with the same script, which gets
+# the id of the first of their line as its argument. By that id the files of a line are named:
+#   FIRST.done        all is done
+#   FIRST.failed      why nobody tries again
+#   FIRST.idle        restarts in a row without a new checkpoint
+#   FIRST.after       jobs of the stage before that have to be over first, as the program has found
+#   FIRST.successors  ids of the jobs that it was handed over to
 
-jobs=$(dirname "$folder")
-stop=$jobs/stopped
-restart=${SLURM_RESTART_COUNT:-0}
-id=$SLURM_JOB_ID
-if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then id=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
-export WAVENET_DONE=$folder/$id.done
-idle_file=$folder/$id.idle
+our_jobs=$(dirname "$our_folder")
+our_restart=${SLURM_RESTART_COUNT:-0}
+our_element=${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+# The plain id of an array's last element is that of the whole array.
+our_id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}$our_element
+our_first=${1:-$our_id}
+our_line=$our_folder/$our_first
+our_next=
+export WAVENET_DONE=$our_line.done
 
 note() {
-  echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) job $id restart $restart on $(hostname): $1" >> "$jobs/decisions.log"
+  echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) job $our_id restart $our_restart on $(hostname): $1" >> "$our_jobs/decisions.log"
 }
 
-progress() {  # the newest committed checkpoint; nothing for a stage that has none
-  ls "$jobs/../checkpoints" 2> /dev/null | grep -E '^step-[0-9]+$' | sort | tail -n 1
+give_up() {  # for the reason $1; the program's own words, where it has left some, say more
+  note "$1"
+  if [ ! -e "$our_line.failed" ]; then echo "$1" > "$our_line.failed"; fi
 }
 
-state() {
+is_done() { [ -e "$WAVENET_DONE" ]; }
+
+is_stopped() { [ -e "$our_jobs/stopped" ]; }
+
+newest() {  # committed checkpoint; nothing for a stage that has none
+  ls "$our_jobs/../checkpoints" 2> /dev/null | grep -E '^step-[0-9]+$' | sort | tail -n 1
+}
+
+ask() {  # Slurm about this job; empty where it gives no answer
+  local fields=State:30,RestartCnt:12,PreemptTime:30,EndTime:30,Reason:60 answer
   for _ in 1 2 3; do
-    if squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T 2> /dev/null; then return; fi
+    answer=$(squeue --noheader --states=all --jobs="$our_id" --Format="$fields" 2> /dev/null) && break
     sleep 1
   done
+  read -r our_state our_restarts our_preempted our_end our_reason <<< "$answer"
 }
+
+was_put_back() { [ "${our_restarts:-0}" -gt "$our_restart" ]; }
+
+was_preempted() { [ "${our_preempted:-N/A}" != N/A ]; }
+
+was_ended_by_slurm() {  # for good, and not by somebody's scancel, from which nothing comes back
+  case $our_reason in TimeLimit | NodeDown) return 0 ;; esac
+  # A job without grace time, or at the end of it, is preempted at the instant of its end; one that is cancelled in its
+  # grace time was preempted before.
+  was_preempted && [ $(($(date -d "$our_end" +%s) - $(date -d "$our_preempted" +%s))) -le 1 ]
+}
+
+why() { if was_preempted; then echo preemption; else echo "$our_reason"; fi; }
 
 may_go_on() {  # whether another start may end differently; 0 without our mark is srun's word for a lost node
   case $1 in
@@ -32,50 +66,115 @@ may_go_on() {  # whether another start may end differently; 0 without our mark i
   esac
 }
 
-hand_over() {  # to a new job with the same pickle, where this one may not be requeued
-  if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then return 1; fi
-  next=$(sbatch --parsable --dependency="afterany:$id" "$folder/${id}_submission.sh") || return 1
-  next=${next%%;*}
-  cp "$folder/${id}_submission.sh" "$folder/${next}_submission.sh"
-  cp "$idle_file" "$folder/$next.idle"
-  ln "$folder/${id}_submitted.pkl" "$folder/${next}_submitted.pkl"
-  while read -r job rest; do
-    if [ "$job" = "$id" ]; then echo "$next $rest"; fi
-  done < "$jobs/submitted" > "$folder/$next.line"
-  cat "$folder/$next.line" >> "$jobs/submitted"
-  # Whoever cancelled meanwhile did not see the new job.
-  if [ -e "$stop" ]; then scancel "$next"; fi
+submit_successor() {  # that waits for $1; prints its id, or why there is none
+  local mark="wavenet: after $our_id, restart $our_restart" variables said
+  local command=(sbatch --parsable --dependency="afterany:$1" --comment="$mark" --chdir="${SLURM_SUBMIT_DIR:-$PWD}")
+  if [ -n "$our_element" ]; then command+=(--array="${our_element#_}"); fi
+  command+=("$our_folder/${our_first%%_*}_submission.sh" "$our_first")
+  # This job's own variables would be the successor's as well.
+  variables=$(compgen -e | grep -E '^(SLURM|WAVENET)_' | grep -vE '^SLURM_(CONF|CLUSTERS|JWT)$')
+  for pause in 1 5 0; do
+    # shellcheck disable=SC2086  several words
+    if said=$(unset $variables && "${command[@]}" 2>&1); then echo "${said%%;*}"; return 0; fi
+    sleep "$pause"
+    # One that was taken while its answer was lost is not submitted again.
+    squeue --noheader --user="$(id -u)" --states=all --format='%F|%k' 2> /dev/null |
+      awk -F '|' -v mark="$mark" '$2 == mark { print $1; found = 1; exit } END { exit !found }' && return 0
+  done
+  echo "${said:-sbatch does not work here}"
+  return 1
+}
+
+hand_over() {  # for the reason $2 to a successor that waits for $1
+  if our_next=$(submit_successor "$1"); then
+    echo "$our_next$our_element" >> "$our_line.successors"
+    echo "$our_next $SLURM_JOB_NAME" >> "$our_jobs/submitted"
+    note "$2: handed over to job $our_next"
+    # Whoever cancelled meanwhile did not see the new job.
+    if is_stopped; then scancel "$our_next"; fi
+  else
+    give_up "$2, and no job can be submitted from here ($our_next): not requeued; go on with $our_command"
+    our_next=
+  fi
+}
+
+told() {  # to end, while the program may still be saving: later there may be no time
+  trap : TERM
+  if [ -z "$our_next" ] && ! is_done && ! is_stopped; then
+    ask
+    if ! was_put_back && was_ended_by_slurm; then hand_over "$our_id" "ended by Slurm ($(why))"; fi
+  fi
+  trap told TERM
+}
+
+attended() {  # the program, with this shell free to act on a signal; that ends `wait`, not the program
+  set +eu  # the setup lines may have set them
+  "$@" &
+  local program=$!
+  while wait "$program"; kill -0 "$program" 2> /dev/null; do :; done
+  wait "$program"
+}
+
+is_idle() {  # too often in a row restarted without a new checkpoint; a preemption is no fault of the program's
+  our_idle=$(cat "$our_line.idle" 2> /dev/null || echo 0)
+  if [ "$(newest)" != "$our_newest" ]; then our_idle=0; elif ! was_preempted; then our_idle=$((our_idle + 1)); fi
+  echo "$our_idle" > "$our_line.idle"
+  [ "$our_idle" -gt "$our_most_idle" ]
+}
+
+go_on() {  # for the reason $1: back into the queue, or to a successor
+  local refusal
+  # Incomplete: one that was cancelled this instant would come back from the dead.
+  refusal=$(scontrol requeue Incomplete "$our_id" 2>&1)
+  ask
+  if was_put_back; then
+    note "$1: requeued"
+  elif [ "$our_state" = RUNNING ]; then
+    hand_over "$our_id" "$1, requeue refused (${refusal:-scontrol does not work here})"
+  elif [ -z "$our_state" ]; then
+    note "$1: requeue asked for${refusal:+ ($refusal)}; squeue does not say what became of it"
+  else
+    give_up "$1, cancelled at the same time: not requeued"
+  fi
 }
 
 decide() {
-  code=$1
-  if [ -e "$WAVENET_DONE" ]; then note "done"; exit 0; fi
-  if ! may_go_on "$code"; then note "ended with $code, which would come again: not requeued"; exit "$code"; fi
-  if [ -e "$stop" ]; then note "ended with $code, stopped by the user: not requeued"; exit "$code"; fi
-  # Once it is COMPLETING, Slurm has decided; after scancel, a requeue would bring it back from the dead.
-  now=$(state)
-  if [ "$now" != RUNNING ]; then note "ended with $code while ${now:-unknown to Slurm}: left to Slurm"; exit "$code"; fi
-  idle=$(($(cat "$idle_file" 2> /dev/null || echo 0) + 1))
-  if [ "$(progress)" != "$before" ]; then idle=0; fi
-  echo "$idle" > "$idle_file"
-  if [ "$idle" -gt "$most_idle" ]; then
-    note "ended with $code, $idle times in a row without a new checkpoint: given up"
+  local code=$1
+  set +eu
+  trap : TERM USR1 USR2
+  if is_done; then note "done"; exit 0; fi
+  if [ -n "$our_next" ]; then exit "$code"; fi
+  if is_stopped; then give_up "ended with $code, stopped by the user: not requeued"; exit "$code"; fi
+  if ! may_go_on "$code"; then give_up "ended with $code, which would come again: not requeued"; exit "$code"; fi
+  ask
+  if [ -z "$our_state" ]; then
+    give_up "ended with $code, and squeue does not say whether it was cancelled: not requeued; go on with $our_command"
+  elif was_put_back; then
+    note "ended with $code: requeued by Slurm"
+  elif [ "$our_state" = RUNNING ] && [ -e "$our_line.after" ]; then
+    hand_over "$(cat "$our_line.after")" "the stage before is not over"
+  elif [ "$our_state" = RUNNING ] && is_idle; then
+    give_up "ended with $code, $our_idle times in a row without a new checkpoint: given up"
     exit 10
-  fi
-  if refusal=$(scontrol requeue "$SLURM_JOB_ID" 2>&1) || [ "$(state)" != RUNNING ]; then
-    note "ended with $code: requeued"
-  elif hand_over; then
-    note "ended with $code: requeue refused ($refusal), handed over to job $next"
-  else
-    note "ended with $code: requeue refused ($refusal)"
+  elif [ "$our_state" = RUNNING ]; then
+    go_on "ended with $code"
+  elif was_ended_by_slurm; then
+    hand_over "$our_id" "ended with $code, by Slurm's will ($(why))"
+  else  # no cause of Slurm's own is left
+    give_up "ended with $code, cancelled: not requeued"
   fi
   exit "$code"
 }
 
-if [ -e "$stop" ]; then note "stopped by the user: not started"; exit 0; fi
-if [ -e "$WAVENET_DONE" ]; then exit 0; fi
-before=$(progress)
-# Signals are the tasks' business; Slurm sends them there. Without `:` the trap on EXIT would fire at the signal, while
-# srun still runs; ignored ('') they would be ignored by Python as well.
-trap : TERM USR1 USR2
+if is_stopped; then give_up "stopped by the user: not started"; exit 0; fi
+if is_done; then exit 0; fi
+rm -f "$our_line.failed" "$our_line.after"
+if [ "$our_id" != "$our_first" ]; then
+  ln -sf "${our_first}_submitted.pkl" "$our_folder/${our_id}_submitted.pkl"
+fi
+our_newest=$(newest)
+# Signals are the tasks' business; Slurm sends them there. Without a trap of their own the one on EXIT would fire at the
+# signal, while srun still runs; ignored ('') they would be ignored by Python as well.
+trap told TERM
+trap : USR1 USR2
 trap 'decide $?' EXIT

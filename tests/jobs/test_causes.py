@@ -23,6 +23,7 @@ RUNNING = {
     "TimeLimit": "01:00:00",
 }
 ENDING = {**RUNNING, "JobState": "COMPLETING"}
+PREEMPTED_FOR_GOOD = {**ENDING, "PreemptTime": "2026-11-23T01:42:54", "EndTime": "2026-11-23T01:42:54"}
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,10 @@ ENDING = {**RUNNING, "JobState": "COMPLETING"}
         ({**ENDING, "Restarts": "1"}, "0", "OFF", False, "preemption", "requeue"),
         ({**ENDING, "Restarts": "1", "JobState": "PENDING"}, "0", "REQUEUE", True, "preemption", "node failure"),
         (ENDING, "15", "REQUEUE", False, "preemption", "user"),
-        (ENDING, "0", "CANCEL", False, "preemption", "preemption"),
+        (PREEMPTED_FOR_GOOD, "0", "CANCEL", False, "preemption", "preemption"),
+        (PREEMPTED_FOR_GOOD, "15", "CANCEL", False, "preemption", "preemption"),
+        ({**PREEMPTED_FOR_GOOD, "EndTime": "2026-11-23T01:42:59"}, "15", "CANCEL", False, "preemption", "user"),
+        (ENDING, "0", "CANCEL", False, "preemption", "user"),
         (
             {**ENDING, "RunTime": "1-00:00:01", "TimeLimit": "1-00:00:00"},
             "15",
