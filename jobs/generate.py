@@ -21,6 +21,7 @@ from wavenet.errors import BusyError
 from wavenet.generation.config import GenerationConfig
 from wavenet.generation.plan import is_done, make_plan
 from wavenet.generation.requests import ClipRequest
+from wavenet.generation.variants import slower_path
 from wavenet.run_paths import RunPaths
 from wavenet.settings import key
 
@@ -51,6 +52,8 @@ def generate(keys: GenerateKeys) -> None:
     packs = packed(missing, keys.cluster.pairs_per_task)
     there = f", {len(planned) - len(missing)} of them there already" if len(missing) < len(planned) else ""
     display.line(f"generate: {plural(len(planned), 'clip')} of {plural(len(_steps(planned)), 'checkpoint')}{there}")
+    if packs and (sentence := slower_path()):
+        display.line(sentence)
     if keys.dry_run:
         print_plan([submission(keys, len(packs))])
         return

@@ -16,6 +16,7 @@ from jobs.lost import lost_attempt
 from jobs.ownership import require_takeover
 from jobs.results import Done, Failed, caught
 from wavenet.errors import InterruptedRunError
+from wavenet.generation.config import Variant
 from wavenet.generation.requests import ClipRequest
 from wavenet.model.config import ModelConfig
 from wavenet.progress import Progress
@@ -109,10 +110,13 @@ def index(data: Path) -> Done | Failed:
 def generate(run: RunPaths, requests: Sequence[ClipRequest], data: Path, progress: Progress) -> list[Path]:
     """The missing clips of one checkpoint, for `work`."""
     from wavenet.generation.clips import make_clips
-    from wavenet.training.determinism import settle
+    from wavenet.generation.variants import choose
 
-    # Threads would wait for each other several times a sample; on a busy machine that is fifty times slower.
-    settle(threads=1)
+    if any(choose(request.variant) is Variant.torch for request in requests):
+        from wavenet.training.determinism import settle
+
+        # Threads would wait for each other several times a sample; on a busy machine that is fifty times slower.
+        settle(threads=1)
     return make_clips(run, requests, data, progress)
 
 

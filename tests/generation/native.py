@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from wavenet.generation.native.library import find_library
-from wavenet.generation.native.packing import pack
+from wavenet.generation.native.packing import PackedModel
 from wavenet.generation.native.streams import Kernel, Stream
 from wavenet.generation.streams import StreamRequest
 from wavenet.model.arrays import array_shapes
@@ -64,7 +64,7 @@ def requests(config, num_streams, seed):
 
 
 def kernel(variant, config, arrays):
-    return Kernel(LIBRARY, variant, pack(config, arrays))
+    return Kernel(LIBRARY, variant, PackedModel(config, arrays))
 
 
 def started(kernel, requests, num_samples):

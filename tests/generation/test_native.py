@@ -14,7 +14,7 @@ from tests.generation.native import LIBRARY, VARIANTS, configs, kernel, random_a
 from wavenet.errors import MismatchError, NumericsError, UsageError
 from wavenet.generation.config import SamplingConfig
 from wavenet.generation.generate import condition_tensor
-from wavenet.generation.native.packing import pack
+from wavenet.generation.native.packing import PackedModel
 from wavenet.generation.native.streams import Stream
 from wavenet.generation.sampler import Sampler
 from wavenet.generation.streams import StreamRequest, left_padded
@@ -144,7 +144,7 @@ def test_extreme_activations_saturate_the_gate(variant):
 
 @pytest.mark.parametrize("condition", [3, -1, None, 0.5])
 def test_a_condition_that_the_model_does_not_know_is_refused(condition):
-    model = pack(SMALL, random_arrays(SMALL, 0))
+    model = PackedModel(SMALL, random_arrays(SMALL, 0))
     with pytest.raises(UsageError, match="class id from 0 to 2"):
         Stream(model, StreamRequest(condition, 0, 0), 1)
 
@@ -153,19 +153,19 @@ def test_weights_of_another_shape_are_refused_by_name():
     arrays = random_arrays(SMALL, 0)
     arrays["skip_weight"] = arrays["skip_weight"][:, :-1]
     with pytest.raises(MismatchError, match="'skip_weight' must have shape"):
-        pack(SMALL, arrays)
+        PackedModel(SMALL, arrays)
 
 
 def test_weights_that_are_not_finite_are_refused_by_name():
     arrays = random_arrays(SMALL, 0)
     arrays["hidden_bias"][3] = np.nan
     with pytest.raises(NumericsError, match="'hidden_bias' hold a value that is not a finite number"):
-        pack(SMALL, arrays)
+        PackedModel(SMALL, arrays)
 
 
 def test_a_state_of_another_model_is_refused():
     native = kernel(VARIANTS[0], SMALL, random_arrays(SMALL, 0))
     wider = ModelConfig(layers_per_stack=4, residual_channels=21, dilation_channels=12, num_conditions=3)
-    other = Stream(pack(wider, random_arrays(wider, 0)), StreamRequest(0, 0, 0), 5)
+    other = Stream(PackedModel(wider, random_arrays(wider, 0)), StreamRequest(0, 0, 0), 5)
     with pytest.raises(ValueError, match="another model"):
         other.load_arrays(Stream(native.model, StreamRequest(0, 0, 0), 5).to_arrays())

@@ -1,39 +1,41 @@
-"""Make the clips of a plan: one batch of streams per checkpoint, then WAV, MP3 and the JSON that completes each."""
+"""Make the clips of a plan: batches of streams of one checkpoint, then WAV, MP3 and the JSON that completes each."""
 
 from __future__ import annotations
 
-import platform
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet import durable
-from wavenet.audio import files, mulaw
+from wavenet.audio import mulaw
 from wavenet.checkpoint.store import list_committed
 from wavenet.errors import InputError, MismatchError
-from wavenet.generation.generate import generate_levels
-from wavenet.generation.requests import FORMAT, ClipRequest, Excerpt
-from wavenet.generation.restore import restore
+from wavenet.generation.clip_files import Making, write_clip
+from wavenet.generation.engines import Drawn, Engine, Work, open_engine
+from wavenet.generation.requests import ClipRequest, Excerpt
 from wavenet.generation.streams import StreamRequest
-from wavenet.model.network import WaveNet
+from wavenet.generation.variants import choose
 from wavenet.progress import Progress, silent
 from wavenet.run_paths import RunPaths
 from wavenet.shards.index import open_dataset
 from wavenet.shards.read import Dataset
 
-VARIANT = "torch"
-"""Which implementation drew the levels: others differ in the last bits of their logits."""
+SAVE_SECONDS = 30.0
 
 
 def make_clips(
-    run: RunPaths, requests: Sequence[ClipRequest], data: Path | None, progress: Progress = silent
+    run: RunPaths,
+    requests: Sequence[ClipRequest],
+    data: Path | None,
+    progress: Progress = silent,
+    *,
+    threads: int = 1,
+    save_seconds: float = SAVE_SECONDS,
 ) -> list[Path]:
     """Make those of ``requests`` that are not done; a file of the same name made for another request is replaced.
 
@@ -42,6 +44,8 @@ def make_clips(
         requests: all of one checkpoint. Those that share length, weights and sampling run as one batch.
         data: folder of shards; needed for continuations only.
         progress: told (samples done, samples in all).
+        threads: of the native kernel; torch's are the caller's affair.
+        save_seconds: how often clips in progress are kept; those of torch are not.
 
     Returns:
         The JSON file of every request, in their order.
@@ -49,29 +53,33 @@ def make_clips(
     Raises:
         InputError: the checkpoint or an excerpt's recording is not there.
         MismatchError: the checkpoint is another one than the requests were made for, or of another architecture.
+        UsageError: this machine cannot run the variant that the requests name.
         StorageError: the run folder cannot be written.
     """
     missing = [request for request in requests if not request.files(run).hold(request)]
-    batches: dict[Any, list[ClipRequest]] = defaultdict(list)
+    alike: dict[Any, list[ClipRequest]] = defaultdict(list)
     for request in missing:
-        batches[request.weights, request.num_samples, request.sampling].append(request)
+        alike[request.weights, request.variant, request.num_samples, request.sampling].append(request)
     total = sum(request.num_samples for request in missing)
     done = 0
-    for batch in batches.values():
-        model = _restore(run, batch[0])
-        dataset = open_dataset(data) if data is not None and any(request.excerpt for request in batch) else None
-        _make_batch(run, model, batch, dataset, _offset(progress, done, total, len(batch)))
-        done += sum(request.num_samples for request in batch)
+    for group in alike.values():
+        checkpoint = _checkpoint(run, group[0])
+        engine = open_engine(choose(group[0].variant), checkpoint, group[0].weights, threads, save_seconds)
+        dataset = open_dataset(data) if data is not None and any(request.excerpt for request in group) else None
+        for first in range(0, len(group), engine.most_streams):
+            batch = group[first : first + engine.most_streams]
+            _make_batch(run, engine, batch, dataset, _offset(progress, done, total))
+            done += sum(request.num_samples for request in batch)
     return [request.files(run).json for request in requests]
 
 
-def _offset(progress: Progress, before: int, total: int, num_streams: int) -> Progress:
-    """Progress of one batch, whose unit is a sample of each stream, as a part of the whole."""
-    return lambda done, _: progress(before + done * num_streams, total)
+def _offset(progress: Progress, before: int, total: int) -> Drawn:
+    """Progress of one batch as a part of the whole."""
+    return lambda drawn: progress(before + drawn, total)
 
 
-def _restore(run: RunPaths, request: ClipRequest) -> WaveNet:
-    """The network of the request's checkpoint."""
+def _checkpoint(run: RunPaths, request: ClipRequest) -> Path:
+    """The folder of the request's checkpoint."""
     committed = {checkpoint.step: checkpoint for checkpoint in list_committed(run)}
     checkpoint = committed.get(request.step)
     if checkpoint is None:
@@ -82,37 +90,35 @@ def _restore(run: RunPaths, request: ClipRequest) -> WaveNet:
             f"the checkpoint of step {request.step} of the run {run.name!r} is not the one that the clips were planned "
             f"for: its digest is {checkpoint.digest[:12]}…, planned was {request.checkpoint_digest[:12]}…; plan anew"
         )
-    return restore(checkpoint.path, request.weights)[0]
-
-
-@dataclass(frozen=True)
-class _Timing:
-    """Seconds that a whole batch took."""
-
-    reading: float
-    sampling: float
-    num_streams: int
-    num_samples: int
+    return checkpoint.path
 
 
 def _make_batch(
-    run: RunPaths, model: WaveNet, requests: Sequence[ClipRequest], dataset: Dataset | None, progress: Progress
+    run: RunPaths, engine: Engine, requests: Sequence[ClipRequest], dataset: Dataset | None, drawn: Drawn
 ) -> None:
     started = time.monotonic()
-    context = model.config.receptive_field
-    lead_ins = [_lead_in(dataset, request.excerpt, context) for request in requests]
+    lead_ins = [_lead_in(dataset, request.excerpt, engine.config.receptive_field) for request in requests]
     streams = [
         StreamRequest(request.class_id, request.seed, request.stream, None if lead_in is None else lead_in.levels)
         for request, lead_in in zip(requests, lead_ins, strict=True)
     ]
-    read = time.monotonic()
-    levels = generate_levels(model, streams, requests[0].num_samples, requests[0].sampling, progress)
-    timing = _Timing(read - started, time.monotonic() - read, len(requests), requests[0].num_samples)
-    for request, lead_in, generated in zip(requests, lead_ins, levels, strict=True):
+    reading_seconds = time.monotonic() - started
+    partial = [request.files(run).partial for request in requests]
+    digests = [request.digest for request in requests]
+    work = Work(streams, requests[0].num_samples, requests[0].sampling, partial, digests)
+    levels = engine.draw(work, drawn)
+    making = Making(
+        variant=engine.variant,
+        reading_seconds=reading_seconds + levels.priming_seconds,
+        sampling_seconds=levels.sampling_seconds,
+        num_streams=len(requests),
+        num_samples=work.num_samples,
+    )
+    for request, lead_in, generated in zip(requests, lead_ins, levels.rows, strict=True):
         samples = mulaw.decode(generated)
         if lead_in is not None:
             samples = np.concatenate([lead_in.samples, samples])
-        _write(run, request, samples, timing)
+        write_clip(run, request, samples, making)
 
 
 @dataclass(frozen=True)
@@ -139,52 +145,3 @@ def _lead_in(dataset: Dataset | None, excerpt: Excerpt | None, context: int) -> 
     stop = excerpt.first_sample + excerpt.num_samples
     levels = mulaw.encode_int16(dataset.read(clip, max(0, min(excerpt.first_sample, stop - context)), stop))
     return _LeadIn(mulaw.decode(levels[-excerpt.num_samples :]), levels)
-
-
-def _write(run: RunPaths, request: ClipRequest, samples: NDArray[np.float32], timing: _Timing) -> None:
-    """WAV and MP3, then the JSON: a clip without JSON does not count."""
-    paths = request.files(run)
-    started = time.monotonic()
-    paths.withdraw()
-    files.encode_wav(paths.wav, samples, request.sample_rate_hz)
-    files.encode_mp3(paths.mp3, samples, request.sample_rate_hz)
-    durable.write_json(paths.json, _facts(request, len(samples), timing, time.monotonic() - started))
-
-
-def _facts(request: ClipRequest, num_samples: int, timing: _Timing, encoding_seconds: float) -> dict[str, Any]:
-    """How the clip was made. Times are the clip's share of its batch; the speed is the whole batch's."""
-    paths = request.files(RunPaths(Path()))
-    return {
-        "format": FORMAT,
-        "request": request.digest,
-        "class_id": request.class_id or 0,
-        "class_name": request.class_name,
-        "step": request.step,
-        "clip": request.clip,
-        "priming": request.priming.value,
-        "join_seconds": request.join_seconds,
-        "source": None if request.excerpt is None else request.excerpt.source,
-        "seconds": num_samples / request.sample_rate_hz,
-        "generated_seconds": request.num_samples / request.sample_rate_hz,
-        "sample_rate_hz": request.sample_rate_hz,
-        "seed": request.seed,
-        "stream": request.stream,
-        "temperature": request.sampling.temperature,
-        "top_k": request.sampling.top_k,
-        "top_p": request.sampling.top_p,
-        "weights": request.weights.value,
-        "checkpoint_digest": request.checkpoint_digest,
-        "excerpt": request.to_dict()["excerpt"],
-        "wav": paths.wav.name,
-        "mp3": paths.mp3.name,
-        "seconds_taken": {
-            "priming": timing.reading / timing.num_streams,
-            "sampling": timing.sampling / timing.num_streams,
-            "encoding": encoding_seconds,
-        },
-        "num_streams": timing.num_streams,
-        "samples_per_second": timing.num_streams * timing.num_samples / timing.sampling,
-        "variant": VARIANT,
-        "host": platform.node(),
-        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }

@@ -26,6 +26,20 @@ class Priming(enum.Enum):
     """An excerpt of a held-out recording of the class."""
 
 
+class Variant(enum.Enum):
+    """What computes the logits: variants differ in their last bits, and with them now and then in a level."""
+
+    auto = "auto"
+    """The fastest that the machine can run."""
+    torch = "torch"
+    portable = "portable"
+    """The native kernel for any x86-64 processor."""
+    avx2 = "avx2"
+    avx512 = "avx512"
+    neon = "neon"
+    """The native kernel for any 64-bit ARM processor."""
+
+
 @dataclass(frozen=True)
 class SamplingConfig:
     """How a level is drawn from its distribution.
@@ -74,6 +88,7 @@ class GenerationConfig:
     every: int = key(0, "use every n-th checkpoint, counted back from the newest; 0: see evenly")
     evenly: int = key(4, "use so many checkpoints spread evenly over the steps, first and newest included")
     classes: tuple[int, ...] = key((), "class ids; empty: all")
+    variant: Variant = key(Variant.auto, "instructions to compute with, the same on every machine; auto: the fastest")
 
     def __post_init__(self) -> None:
         for name in ("primings", "checkpoints", "classes"):

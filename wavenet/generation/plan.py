@@ -136,6 +136,7 @@ class _Planner:
                 seed=self.seed,
                 stream=_stream(class_id, 0, Priming.silence),
                 sampling=self.config.sampling,
+                variant=self.config.variant,
             )
             yield from self._of_pair(first, model.receptive_field)
 

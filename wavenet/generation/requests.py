@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wavenet import durable
-from wavenet.generation.config import Priming, SamplingConfig, Weights
+from wavenet.generation.config import Priming, SamplingConfig, Variant, Weights
 from wavenet.run_paths import RunPaths
 
 FORMAT = 1
@@ -36,7 +36,7 @@ class ClipRequest:
     """One clip to be generated with one checkpoint.
 
     ``seconds`` counts the generated part alone. ``weights`` is what the checkpoint really has. ``class_id`` is None
-    for a model without conditioning, whose files are numbered as class 0.
+    for a model without conditioning, whose files are numbered as class 0. ``variant`` is what was asked for.
     """
 
     step: int
@@ -51,6 +51,7 @@ class ClipRequest:
     stream: int
     sampling: SamplingConfig
     excerpt: Excerpt | None = None
+    variant: Variant = Variant.auto
 
     @property
     def num_samples(self) -> int:
@@ -68,12 +69,14 @@ class ClipRequest:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything in the request."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 over everything in the request but the variant, whose name is in the clip's JSON."""
+        values = self.to_dict()
+        del values["variant"]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict that `from_dict` reads."""
-        return asdict(self) | {"weights": self.weights.value}
+        return asdict(self) | {"weights": self.weights.value, "variant": self.variant.value}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ClipRequest:
@@ -81,6 +84,7 @@ class ClipRequest:
         excerpt = values["excerpt"]
         built = {
             "weights": Weights(values["weights"]),
+            "variant": Variant(values["variant"]),
             "sampling": SamplingConfig(**values["sampling"]),
             "excerpt": None if excerpt is None else Excerpt(**excerpt),
         }
@@ -91,24 +95,27 @@ class ClipRequest:
         stem = run.generated_stem(
             self.class_id or 0, self.step, is_continuation=self.excerpt is not None, clip=self.clip
         )
-        return ClipFiles(*(run.generated / f"{stem}.{suffix}" for suffix in ("wav", "mp3", "json")))
+        return ClipFiles(*(run.generated / f"{stem}.{suffix}" for suffix in ("wav", "mp3", "json", "partial")))
 
 
 @dataclass(frozen=True)
 class ClipFiles:
-    """A clip's files; the JSON is written last and marks the clip as complete."""
+    """A clip's files; the JSON is written last and marks the clip as complete. ``partial`` is a clip in progress."""
 
     wav: Path
     mp3: Path
     json: Path
+    partial: Path
 
     def hold(self, request: ClipRequest) -> bool:
         """Whether the files are complete and were made for exactly this request."""
         try:
-            made_for = json.loads(self.json.read_bytes())["request"]
+            facts = json.loads(self.json.read_bytes())
+            made_for, variant = facts["request"], facts["variant"]
         except (OSError, ValueError, LookupError, TypeError):
             return False
-        return bool(made_for == request.digest) and self.wav.is_file() and self.mp3.is_file()
+        is_right_variant = request.variant is Variant.auto or variant == request.variant.value
+        return bool(made_for == request.digest) and is_right_variant and self.wav.is_file() and self.mp3.is_file()
 
     def withdraw(self) -> None:
         """Take the mark away before the audio changes, so that no JSON ever stands beside another clip's audio."""
@@ -116,3 +123,8 @@ class ClipFiles:
         with durable.storage_errors(self.json):
             self.json.unlink(missing_ok=True)
             durable.sync_folder(self.json.parent)
+
+    def forget_progress(self) -> None:
+        """Remove what a clip in progress was kept in."""
+        with durable.storage_errors(self.partial):
+            self.partial.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ result is the same on every machine.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from wavenet.model.arrays import require_shapes
 from wavenet.model.config import Conditioning, ModelConfig
 
 _PANEL = 16
+_CONDITION_ARRAYS = ("filter_gate_bias", "condition_table", "condition_weight")
 
 
 def _padded(count: int) -> int:
@@ -44,7 +45,7 @@ class PackedModel:
 
     Args:
         config: its shape.
-        arrays: its weights by the names of `wavenet.model.arrays.array_shapes`.
+        arrays: its float32 weights by the names of `wavenet.model.arrays.array_shapes`; copied.
 
     Attributes:
         fields: what the kernel is given; valid as long as this object lives.
@@ -64,7 +65,7 @@ class PackedModel:
         if config.kernel_size > MOST_TAPS:
             raise ValueError(f"the kernel remembers {MOST_TAPS} levels, but this model has {config.kernel_size} taps")
         self.config = config
-        self._arrays = arrays
+        self._condition = {name: np.array(arrays[name]) for name in _CONDITION_ARRAYS if name in arrays}
         self._scale = np.array([-2.0, -1.0], np.float32)[:, np.newaxis]  # of filter and gate; both exact
         parts = self._parts(arrays)
         self._weights = self._lay_out(parts)
@@ -116,12 +117,12 @@ class PackedModel:
             UsageError: a condition that the model does not know.
         """
         given = condition_array(self.config, [condition])[0]
-        bias = self._arrays["filter_gate_bias"].astype(np.float64)
+        bias = self._condition["filter_gate_bias"].astype(np.float64)
         if self.config.conditioning is not Conditioning.none:
-            table = self._arrays["condition_table"].astype(np.float64)
+            table = self._condition["condition_table"].astype(np.float64)
             is_label = self.config.conditioning is Conditioning.label
             row = table[given] if is_label else (given.astype(np.float64)[:, np.newaxis] * table).sum(0)
-            bias = bias + (row[:, np.newaxis, np.newaxis] * self._arrays["condition_weight"]).sum(0)
+            bias = bias + (row[:, np.newaxis, np.newaxis] * self._condition["condition_weight"]).sum(0)
         halves = bias.reshape(len(bias), 2, -1) * self._scale
         return _pad_last(halves).reshape(len(bias), -1).astype(np.float32)
 
@@ -134,11 +135,3 @@ class PackedModel:
     def address(self) -> Any:
         """What the library's functions take for a model."""
         return ctypes.addressof(self.fields)
-
-
-def pack(config: ModelConfig, arrays: Mapping[str, NDArray[Any]]) -> PackedModel:
-    """`PackedModel` of float32 copies of ``arrays``."""
-    return PackedModel(config, {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()})
-
-
-__all__: Sequence[str] = ("PackedModel", "pack")

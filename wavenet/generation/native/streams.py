@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class Stream:
         """Whether all its levels are drawn."""
         return self.num_drawn == len(self.levels)
 
-    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
         """A copy of all that `load_arrays` needs to go on from here, on any machine that runs the same variant."""
         return {
             "rings": self._rings.copy(),
@@ -61,7 +62,7 @@ class Stream:
             "levels": self.levels[: self.num_drawn].copy(),
         }
 
-    def load_arrays(self, arrays: dict[str, NDArray[np.generic]]) -> None:
+    def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Go on from where `to_arrays` was called on a stream of the same model and request.
 
         Raises:

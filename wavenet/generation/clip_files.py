@@ -1,0 +1,84 @@
+"""A clip's audio and the facts that complete it."""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet import durable
+from wavenet.audio import files
+from wavenet.generation.config import Variant
+from wavenet.generation.requests import FORMAT, ClipRequest
+from wavenet.run_paths import RunPaths
+
+
+@dataclass(frozen=True)
+class Making:
+    """How a batch was made: by what, and the seconds that the whole of it took."""
+
+    variant: Variant
+    reading_seconds: float
+    sampling_seconds: float
+    num_streams: int
+    num_samples: int
+
+
+def write_clip(run: RunPaths, request: ClipRequest, samples: NDArray[np.float32], making: Making) -> None:
+    """WAV and MP3, then the JSON: a clip without JSON does not count.
+
+    Raises:
+        StorageError: the run folder cannot be written.
+    """
+    paths = request.files(run)
+    started = time.monotonic()
+    paths.withdraw()
+    files.encode_wav(paths.wav, samples, request.sample_rate_hz)
+    files.encode_mp3(paths.mp3, samples, request.sample_rate_hz)
+    durable.write_json(paths.json, _facts(request, len(samples), making, time.monotonic() - started))
+    paths.forget_progress()
+
+
+def _facts(request: ClipRequest, num_samples: int, making: Making, encoding_seconds: float) -> dict[str, Any]:
+    """How the clip was made. Times are the clip's share of its batch; the speed is the whole batch's."""
+    paths = request.files(RunPaths(Path()))
+    return {
+        "format": FORMAT,
+        "request": request.digest,
+        "class_id": request.class_id or 0,
+        "class_name": request.class_name,
+        "step": request.step,
+        "clip": request.clip,
+        "priming": request.priming.value,
+        "join_seconds": request.join_seconds,
+        "source": None if request.excerpt is None else request.excerpt.source,
+        "seconds": num_samples / request.sample_rate_hz,
+        "generated_seconds": request.num_samples / request.sample_rate_hz,
+        "sample_rate_hz": request.sample_rate_hz,
+        "seed": request.seed,
+        "stream": request.stream,
+        "temperature": request.sampling.temperature,
+        "top_k": request.sampling.top_k,
+        "top_p": request.sampling.top_p,
+        "weights": request.weights.value,
+        "checkpoint_digest": request.checkpoint_digest,
+        "excerpt": request.to_dict()["excerpt"],
+        "wav": paths.wav.name,
+        "mp3": paths.mp3.name,
+        "seconds_taken": {
+            "priming": making.reading_seconds / making.num_streams,
+            "sampling": making.sampling_seconds / making.num_streams,
+            "encoding": encoding_seconds,
+        },
+        "num_streams": making.num_streams,
+        "samples_per_second": making.num_streams * making.num_samples / making.sampling_seconds,
+        "variant": making.variant.value,
+        "host": platform.node(),
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
