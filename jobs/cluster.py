@@ -18,6 +18,8 @@ _SBATCH_OPTION = re.compile(r"[a-z][a-z0-9-]*(=[^\n]+)?")
 _BARE = True  # submitit's value of an option that has none
 MOST_PARALLEL = 256
 """Array tasks alive at once on Slurm, where the profile says nothing."""
+_EARLY_SECONDS = 30  # Slurm warns a job when warning + 30 s + now reach its end
+_START_SECONDS = 60  # until the program can take the warning, on a busy file system
 _A_YEAR_IN_MINUTES = 365 * 24 * 60  # submitit's own default ends a local job after 2 minutes
 
 
@@ -71,12 +73,22 @@ class ClusterConfig:
             self._require_at_least(name, 1)
         if self.executor is Executor.slurm:  # submitit would take 5 minutes
             self._require_at_least("time_limit_minutes", 1)
+            self._require_time_to_start()
         for option in self.sbatch:
             if not _SBATCH_OPTION.fullmatch(option):
                 raise UsageError(
                     "cluster.sbatch must hold sbatch's options as name=value, or name where there is no value, "
                     f"such as licenses=matlab:1 or exclusive; got {option!r}"
                 )
+
+    def _require_time_to_start(self) -> None:
+        needed = self.warning_seconds + _EARLY_SECONDS + _START_SECONDS
+        if 60 * self.time_limit_minutes <= needed:
+            raise UsageError(
+                f"cluster.time_limit_minutes must be more than {needed / 60:.1f}, got {self.time_limit_minutes}: the "
+                f"warning comes up to {_EARLY_SECONDS} s before cluster.warning_seconds={self.warning_seconds}, and "
+                f"before the program has started it would end the job; ask for more time, or for a later warning"
+            )
 
     def _require_at_least(self, name: str, least: int) -> None:
         if getattr(self, name) < least:

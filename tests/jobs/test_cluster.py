@@ -65,7 +65,7 @@ def test_every_wish_of_a_profile_reaches_sbatch() -> None:
 
 def test_what_a_profile_leaves_open_is_left_to_the_site() -> None:
     """No empty option."""
-    asked = parameters(ClusterConfig(executor=Executor.slurm, time_limit_minutes=1), "name")
+    asked = parameters(ClusterConfig(executor=Executor.slurm, time_limit_minutes=4), "name")
     assert {"partition", "account", "mem", "gres", "gpus_per_node", "setup"}.isdisjoint(asked)
 
 
@@ -75,11 +75,18 @@ def test_slurm_needs_a_time_limit() -> None:
         ClusterConfig(executor=Executor.slurm)
 
 
+def test_a_time_limit_that_leaves_no_time_before_its_warning_is_refused() -> None:
+    """The warning would come while the job starts, and the job would do nothing but start."""
+    with pytest.raises(UsageError, match=r"cluster\.time_limit_minutes must be more than 3\.0, got 3: .*=90"):
+        ClusterConfig(executor=Executor.slurm, time_limit_minutes=3)
+    ClusterConfig(executor=Executor.slurm, time_limit_minutes=3, warning_seconds=60)
+
+
 @pytest.mark.parametrize("option", ["exclusive=", "--exclusive", "", "=1", "comment=two\nlines"])
 def test_an_option_that_sbatch_cannot_have_is_refused(option: str) -> None:
     """An empty value would reach sbatch as two quotes, and a line break would end the comment line that it is in."""
     with pytest.raises(UsageError, match=r"cluster\.sbatch must hold sbatch's options as name=value, or name"):
-        ClusterConfig(executor=Executor.slurm, time_limit_minutes=1, sbatch=(option,))
+        ClusterConfig(executor=Executor.slurm, time_limit_minutes=4, sbatch=(option,))
 
 
 def test_a_local_job_has_no_hidden_limit() -> None:
@@ -123,7 +130,7 @@ def test_ranks_on_several_nodes_meet_where_srun_was_heard_from(monkeypatch: pyte
 
 def test_processes_are_spread_evenly_over_nodes() -> None:
     """Three do not fit on two nodes; four are two on each."""
-    cluster = ClusterConfig(executor=Executor.slurm, time_limit_minutes=1, nodes=2)
+    cluster = ClusterConfig(executor=Executor.slurm, time_limit_minutes=4, nodes=2)
     asked = parameters(cluster, "name", num_tasks=4, nodes=2)
     assert (asked["nodes"], asked["ntasks_per_node"]) == (2, 2)
     with pytest.raises(UsageError, match=r"training\.processes must be a multiple of cluster\.nodes = 2.*; got 3"):
