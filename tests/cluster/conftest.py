@@ -108,6 +108,13 @@ def _leave(user: User) -> None:
 
 
 @pytest.fixture(scope="session")
+def limited(settle_in: Callable[..., User]) -> User:
+    """A user on a cluster with small arrays, and with accounting that enforces limits."""
+    limits = ("MaxArraySize=21", "AccountingStorageEnforce=associations,limits,qos")
+    return settle_in("m", num_nodes=4, grace_seconds=4, is_isolated=True, has_accounting=True, settings=limits)
+
+
+@pytest.fixture(scope="session")
 def untouched(user: User) -> Story:
     """The same run without Slurm, and without anything happening to it."""
     user.wavenet("train", "run=untouched", *TINY, "cluster=local")

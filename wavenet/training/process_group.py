@@ -43,7 +43,7 @@ class ProcessGroup:
             LostRankError: the partner is gone, or silent for too long.
         """
         vector, received = vector.contiguous(), empty_like(vector)
-        with _lost(partner):
+        with _lost(f"rank {partner}"):
             sending = self._group.send([vector], partner, _NO_TAG)
             self._group.recv([received], partner, _NO_TAG).wait()
             sending.wait()
@@ -59,18 +59,18 @@ class ProcessGroup:
         Raises:
             LostRankError: nothing came in time.
         """
-        with _lost(0):
+        with _lost("rank 0"):
             text: bytes = self._store.get(key)
         return text.decode()
 
 
 @contextlib.contextmanager
-def _lost(rank: int) -> Iterator[None]:
+def _lost(who: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise LostRankError(f"rank {rank} of this attempt is gone or silent: {reason}") from error
+        raise LostRankError(f"{who} of this attempt is gone or silent: {reason}") from error
 
 
 @contextlib.contextmanager
@@ -93,12 +93,13 @@ def joined(
     if rendezvous is None:
         raise ValueError("several processes need a rendezvous file")
     timeout = timedelta(seconds=timeout_seconds)
-    with _lost(0):
-        store, own = _open(rendezvous, address, timeout) if world.is_first else _find(rendezvous, timeout)
-    with _lost(0):
-        group = _Gloo(PrefixStore("group", store), world.rank, world.size, _options(own, timeout))
-    if world.is_first:  # all have come
-        rendezvous.unlink(missing_ok=True)
+    try:
+        with _lost("another rank"):
+            store, own = _open(rendezvous, address, timeout) if world.is_first else _find(rendezvous, timeout)
+            group = _Gloo(PrefixStore("group", store), world.rank, world.size, _options(own, timeout))
+    finally:
+        if world.is_first:  # all have come, or none will
+            rendezvous.unlink(missing_ok=True)
     yield ProcessGroup(group, PrefixStore("run", store))
 
 
