@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from jobs import progress_lines, submitted
 from jobs.batch import RESTART_LOG
 from jobs.scheduler import QueuedJob
+from jobs.succession import read_lines
 from jobs.tail import last_lines
 
 STAGES = ("plan", "prepare", "index", "train", "generate", "report")
@@ -24,8 +25,8 @@ STAGES = ("plan", "prepare", "index", "train", "generate", "report")
 
 _FOLDER = re.compile(rf"({'|'.join(STAGES)})-\d{{8}}T\d{{6}}Z(?:-\d+)?")
 _WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
-_MARKS = ("wavenet: ",)
 _NAMED_FAILURES = 5
+_SILENT = "it was cancelled, or lost with its node: it is gone from the queue and has said nothing"
 
 
 @dataclass(frozen=True)
@@ -98,54 +99,38 @@ def read_stages(jobs: Path, queue: Sequence[QueuedJob] | None) -> list[StageProg
     newest: dict[str, Path] = {}
     for folder in sorted(path for path in jobs.iterdir() if _FOLDER.fullmatch(path.name)):
         newest[folder.name.partition("-")[0]] = folder
-    decisions = submitted.decisions(jobs)
-    found = (_read(stage, newest[stage], recorded, queue, decisions) for stage in STAGES if stage in newest)
+    found = (_read(stage, newest[stage], recorded, queue) for stage in STAGES if stage in newest)
     return [one for one in found if one is not None]
 
 
 def _read(
-    stage: str,
-    folder: Path,
-    recorded: Iterable[str],
-    queue: Sequence[QueuedJob] | None,
-    decisions: Mapping[str, str],
+    stage: str, folder: Path, recorded: Collection[str], queue: Sequence[QueuedJob] | None
 ) -> StageProgress | None:
-    files = os.listdir(folder)  # noqa: PTH208  names are enough, and there may be thousands
-    tasks = _tasks(files, set(recorded))
-    if not tasks:
+    lines = [line for line in read_lines(folder) if line.first.partition("_")[0] in recorded]
+    if not lines:
         return None  # of this machine: its progress is on the terminal that started it
     queued = {job.job_id: job for job in queue or ()}
-    done = [task for task in tasks if f"{task}.done" in files]
-    rest = [task for task in tasks if f"{task}.done" not in files]
-    waiting = [task for task in rest if task in queued and queued[task].state in _WAITING]
-    running = [task for task in rest if task in queued and queued[task].state not in _WAITING]
-    gone = [task for task in rest if task not in queued]
-    failed = [task for task in gone if queue is not None or _is_final(decisions.get(task, ""))]
+    rest = [line for line in lines if not line.is_done]
+    at_slurm = [queued[line.job_id] for line in rest if line.job_id in queued]
+    running = [job for job in at_slurm if job.state not in _WAITING]
+    gone = [line for line in rest if line.job_id not in queued]
+    failed = [line for line in gone if line.failure is not None or queue is not None]
     return StageProgress(
         stage,
         folder,
-        num_tasks=len(tasks),
-        num_done=len(done),
-        num_waiting=len(waiting),
+        num_tasks=len(lines),
+        num_done=len(lines) - len(rest),
+        num_waiting=len(at_slurm) - len(running),
         num_failed=len(failed),
         num_unknown=len(gone) - len(failed),
-        running=[_look_at(queued[task], folder, files) for task in running],
-        failures=[
-            {"job": task, "reason": _reason(task, folder, files, decisions)} for task in failed[:_NAMED_FAILURES]
-        ],
+        running=_look_at_all(running, folder),
+        failures=[{"job": line.job_id, "reason": line.failure or _SILENT} for line in failed[:_NAMED_FAILURES]],
     )
 
 
-def _tasks(files: Iterable[str], recorded: set[str]) -> list[str]:
-    """Ids of what was submitted: each element of an array, or the one job that goes on from the others."""
-    ids = [name.removesuffix("_submitted.pkl") for name in files if name.endswith("_submitted.pkl")]
-    ids = sorted((task for task in ids if task.partition("_")[0] in recorded), key=_by_number)
-    elements = [task for task in ids if "_" in task]
-    return elements or ids[-1:]
-
-
-def _by_number(task: str) -> list[int]:
-    return [int(part) for part in task.split("_") if part.isdigit()]
+def _look_at_all(jobs: Sequence[QueuedJob], folder: Path) -> list[RunningTask]:
+    files = os.listdir(folder) if jobs else []  # noqa: PTH208  names are enough, and there may be thousands
+    return [_look_at(job, folder, files) for job in jobs]
 
 
 def _look_at(job: QueuedJob, folder: Path, files: Iterable[str]) -> RunningTask:
@@ -177,16 +162,3 @@ def _share(log: Path) -> float | None:
             done, total = progress
             return min(1.0, done / max(1, total))
     return None
-
-
-def _is_final(decision: str) -> bool:
-    return any(words in decision for words in ("not requeued", "given up", "not started"))
-
-
-def _reason(task: str, folder: Path, files: Iterable[str], decisions: Mapping[str, str]) -> str:
-    """In the words of the task itself, or of its batch script, or that there are none."""
-    log = newest_log(task, folder, files)
-    for line in reversed(last_lines(log) if log else []):
-        if line.startswith(_MARKS):
-            return line.partition(": ")[2]
-    return decisions.get(task) or "it is gone from the queue and has said nothing"

@@ -79,17 +79,22 @@ def _more(job: QueuedJob, now: datetime) -> Iterable[str]:
 
 
 def stages_in_words(stages: Sequence[dict[str, Any]]) -> list[str]:
-    """One line on all stages where there are several; one on each array that is not done yet, with its failures."""
-    lines = []
-    if len(stages) > 1 and any(one["state"] != "done" for one in stages):
-        lines.append("stages: " + ", ".join(f"{one['stage']} {one['state']}" for one in stages))
+    """One line on all stages where there are several, and more on arrays at work; nothing when all is done."""
+    if all(one["state"] == "done" for one in stages):
+        return []
+    lines = ["stages: " + ", ".join(f"{one['stage']} {one['state']}" for one in stages)] if len(stages) > 1 else []
     for one in stages:
-        if one["num_tasks"] > 1 and one["state"] != "done" and one["num_waiting"] < one["num_tasks"]:
-            lines.append(f"{one['stage']}: {_counts(one)}")
-            lines += [f"  job {failure['job']} failed: {failure['reason']}" for failure in one["failures"]]
-            more = one["num_failed"] - len(one["failures"])
-            lines += [f"  and {more} more failed"] if more else []
+        if one["num_tasks"] > 1 and one["state"] not in ("done", "waiting"):
+            lines += _array(one)
+        if one["state"] == "failed":
+            break  # those after it could not begin, and say no more than that
     return lines
+
+
+def _array(stage: dict[str, Any]) -> list[str]:
+    named = [f"  job {failure['job']} failed: {failure['reason']}" for failure in stage["failures"]]
+    more = stage["num_failed"] - len(named)
+    return [f"{stage['stage']}: {_counts(stage)}", *named, *([f"  and {more} more failed"] if more else [])]
 
 
 def _counts(stage: dict[str, Any]) -> str:

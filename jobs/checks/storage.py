@@ -28,6 +28,9 @@ _MORE_ROOM = "free some space, ask for more quota, or put it elsewhere with root
 def examine(folder: Path, group: Group) -> list[Finding]:
     """Try out in a folder of its own, gone afterwards, what runs do in ``folder``, or will do once it is made."""
     place = nearest(folder)
+    if not place.is_dir():
+        found = f"{shown(folder)} cannot be made, for {shown(place)} is a file"
+        return [group.problem("write", found, "choose another folder with root=, run= or data=")]
     findings = [_room(place, group), _files(place, group), _umask(place, group), *_kind(place, group)]
     try:
         with _own_folder(place) as own:
@@ -40,8 +43,8 @@ def examine(folder: Path, group: Group) -> list[Finding]:
 
 
 def nearest(folder: Path) -> Path:
-    """``folder``, or the one above it that is there."""
-    return next((level for level in (folder, *folder.parents) if level.is_dir()), Path("/"))
+    """``folder``, or what is above it that is there."""
+    return next(level for level in (folder, *folder.parents) if os.path.lexists(level))
 
 
 @contextmanager
