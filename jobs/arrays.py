@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs import tasks
+from jobs import progress_lines, tasks
 from jobs.cluster import ClusterConfig
 from jobs.folders import shown
 from jobs.local import LocalJob, fresh_folder, start
@@ -116,11 +116,12 @@ class _Array:
             running.job.tidy()
 
     def _read(self, task: ArrayTask, line: str) -> None:
-        words = line.split()
-        if len(words) == 3 and words[0] == tasks.PROGRESS_MARK:
-            self._shares[task.name] = int(words[1]) / max(1, int(words[2]))
-        else:
+        progress = progress_lines.read(line)
+        if progress is None:
             self._display.line(line)
+        else:
+            done, total = progress
+            self._shares[task.name] = done / max(1, total)
 
     def _judge(self, running: _Running, result: Result) -> None:
         task = running.task

@@ -14,6 +14,7 @@ from jobs.deadlines import Notice
 from jobs.environment import Placement, owner, placement
 from jobs.lost import lost_attempt
 from jobs.ownership import require_takeover
+from jobs.progress_lines import PROGRESS_MARK
 from jobs.results import Done, Failed, caught
 from wavenet.errors import InterruptedRunError
 from wavenet.generation.config import Variant
@@ -26,7 +27,6 @@ from wavenet.training.job import Outcome, TrainingJob
 from wavenet.training.stopping import StopRequest
 from wavenet.world import World
 
-PROGRESS_MARK = "progress"
 _PROGRESS_EVERY_SECONDS = 0.5
 
 
