@@ -11,8 +11,10 @@ from pathlib import Path
 
 import torch
 
-from tests.benchmarks import measurements
+from tests.benchmarks import generation, measurements
 from tests.benchmarks.measurements import Measurement
+
+ALL = measurements.ALL | generation.ALL
 
 
 def machine() -> dict[str, object]:
@@ -32,15 +34,15 @@ def machine() -> dict[str, object]:
 def main() -> None:
     """Run the benchmarks named, or all."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"some of: {', '.join(measurements.ALL)}")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"some of: {', '.join(ALL)}")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     arguments = parser.parse_args()
-    unknown = sorted(set(arguments.names) - set(measurements.ALL))
+    unknown = sorted(set(arguments.names) - set(ALL))
     if unknown:
-        parser.error(f"no benchmark is named {unknown[0]!r}; there are: {', '.join(measurements.ALL)}")
+        parser.error(f"no benchmark is named {unknown[0]!r}; there are: {', '.join(ALL)}")
     found: list[Measurement] = []
-    for name in arguments.names or measurements.ALL:
-        for measurement in measurements.ALL[name]():
+    for name in arguments.names or ALL:
+        for measurement in ALL[name]():
             found.append(measurement)
             if not arguments.json:
                 print(f"{measurement.what:<58} {measurement.value:>10,.4g} {measurement.unit}", flush=True)

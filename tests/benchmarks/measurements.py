@@ -16,8 +16,6 @@ import yaml
 from wavenet import seeds
 from wavenet.audio.files import decode, encode_mp3
 from wavenet.batches.targets import Batch
-from wavenet.generation.generate import generate_levels
-from wavenet.generation.streams import StreamRequest
 from wavenet.model.config import ModelConfig
 from wavenet.model.network import WaveNet
 from wavenet.training.config import Schedule, TrainingConfig
@@ -37,9 +35,14 @@ class Measurement:
     unit: str
 
 
-def _network(preset: str, *, recompute: bool = False) -> WaveNet:
-    values = yaml.safe_load((PRESETS / f"{preset}.yaml").read_text(encoding="utf-8"))["model"]
-    network = WaveNet(ModelConfig(**values, num_conditions=NUM_GENRES))
+def preset(name: str) -> ModelConfig:
+    """The shape of a preset, with as many classes as the class project had."""
+    values = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))["model"]
+    return ModelConfig(**values, num_conditions=NUM_GENRES)
+
+
+def _network(name: str, *, recompute: bool = False) -> WaveNet:
+    network = WaveNet(preset(name))
     network.initialise(0)
     network.recompute = recompute
     return network
@@ -62,8 +65,8 @@ def _random_batch(network: WaveNet, num_targets: int) -> Batch:
 
 def training() -> Iterator[Measurement]:
     """Seconds per step: forward, backward, the tree sum and Adam."""
-    for preset, num_windows, num_targets, repetitions in (("tiny", 4, 1000, 10), ("reference", 2, 16_000, 2)):
-        network = _network(preset)
+    for name, num_windows, num_targets, repetitions in (("tiny", 4, 1000, 10), ("reference", 2, 16_000, 2)):
+        network = _network(name)
         config = TrainingConfig(
             window_samples=num_targets, micro_batches=num_windows, schedule=Schedule.constant, warmup_steps=0
         )
@@ -73,7 +76,7 @@ def training() -> Iterator[Measurement]:
             optimizer.apply(optimizer.compute(1, lambda index: batch, World(), None, lambda: None))
 
         step()
-        what = f"training step, {preset}, {num_windows} windows of {num_targets:,} targets"
+        what = f"training step, {name}, {num_windows} windows of {num_targets:,} targets"
         yield Measurement(what, _best_seconds(step, repetitions), "s")
 
 
@@ -88,22 +91,6 @@ def memory() -> Iterator[Measurement]:
     yield Measurement("peak memory, reference, one window of 100,000 targets", peak, "GiB")
 
 
-def generation() -> Iterator[Measurement]:
-    """Samples per second of all streams together."""
-    for preset, num_samples in (("tiny", 4096), ("reference", 1024)):
-        network = _network(preset)
-        for num_streams in (1, 10):
-            streams = [StreamRequest(index % NUM_GENRES, 0, index) for index in range(num_streams)]
-
-            def work(
-                network: WaveNet = network, streams: list[StreamRequest] = streams, count: int = num_samples
-            ) -> None:
-                generate_levels(network, streams, count)
-
-            rate = num_samples * num_streams / _best_seconds(work, 2)
-            yield Measurement(f"generation, {preset}, {num_streams} streams in total", rate, "samples/s")
-
-
 def decoding() -> Iterator[Measurement]:
     """Seconds for the two minutes that a clip takes of a 44.1 kHz MP3, resampled to 16 kHz."""
     noise = seeds.generator(0, "noise").normal(0, 0.1, 120 * 44_100).astype(np.float32)
@@ -116,7 +103,6 @@ def decoding() -> Iterator[Measurement]:
 ALL: dict[str, Callable[[], Iterator[Measurement]]] = {
     "memory": memory,  # first: a process's peak never falls again
     "decoding": decoding,
-    "generation": generation,
     "training": training,
 }
 

@@ -1,0 +1,222 @@
+"""The speed of generation, as shares of what the processor could do in the same run.
+
+Rates count the processor time of the working thread, so that other programs on the machine disturb little; every number
+is the median of repetitions, in which the things that are compared take turns.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import torch
+
+from tests.benchmarks.measurements import NUM_GENRES, Measurement, preset
+from wavenet.generation.config import SamplingConfig
+from wavenet.generation.generate import generate_levels
+from wavenet.generation.native.library import Library, find_library
+from wavenet.generation.native.packing import PackedModel
+from wavenet.generation.native.streams import Kernel, Stream
+from wavenet.generation.streams import StreamRequest
+from wavenet.model.arrays import initial_arrays
+from wavenet.model.config import ModelConfig
+from wavenet.model.network import WaveNet
+
+REPETITIONS = 15
+SLICE_SECONDS = 0.02
+PEAK_ROUNDS = 100_000
+STREAMS = (1, 2, 4, 5, 8, 10, 16, 32)
+WIDTHS = (16, 24, 32, 48, 64, 96, 128)
+PRESETS = ("tiny", "reference", "paper", "music")
+MOST_RING_BYTES = 1 << 28
+
+
+def _library() -> Library:
+    library = find_library()
+    if library is None:
+        sys.exit("the native kernel is not built; python -m wavenet.generation.native.build says why")
+    return library
+
+
+def _products(config: ModelConfig) -> int:
+    """Multiply-adds of one sample of one stream, as far as they depend on it."""
+    r, d, s = config.residual_channels, config.dilation_channels, config.skip_channels
+    a_layer = config.kernel_size * r * 2 * d + d * s
+    return config.num_layers * a_layer + (config.num_layers - 1) * d * r + s * s + s * config.num_levels
+
+
+def _taken(work: Callable[[], object]) -> float:
+    started = time.thread_time()
+    work()
+    return time.thread_time() - started
+
+
+class Native:
+    """A model in the kernel's hands, and the peak of the same instructions."""
+
+    def __init__(self, config: ModelConfig, variant: str | None = None) -> None:
+        library = _library()
+        self.variant = variant or next(iter(library.runnable))
+        self.kernel = Kernel(library, self.variant, PackedModel(config, initial_arrays(config, 0)))
+        self.products = _products(config)
+        self._peak = lambda: library.functions["peak"](library.runnable[self.variant], PEAK_ROUNDS)
+
+    def peak_rate(self) -> float:
+        """Multiply-adds per second of a loop in registers."""
+        started = time.thread_time()
+        done: float = self._peak()
+        return done / (time.thread_time() - started)
+
+    def slices(self, num_streams: int) -> tuple[list[Stream], int]:
+        """Started streams, and how many samples of theirs take about `SLICE_SECONDS`; there are enough for all."""
+        fitting = SLICE_SECONDS * 25e9 / self.products / max(3, num_streams)
+        count = max(2, int(fitting))
+        requests = [StreamRequest(index % NUM_GENRES, 0, index) for index in range(num_streams)]
+        streams = [Stream(self.kernel.model, request, count * 4 * REPETITIONS) for request in requests]
+        self.kernel.start(streams)
+        self.kernel.draw(streams, 2, SamplingConfig())
+        return streams, count
+
+    def rates(self, num_streams: int) -> tuple[float, float]:
+        """Samples per second of all streams together, and the share of the peak."""
+        streams, count = self.slices(num_streams)
+        rates, shares = [], []
+        for _ in range(REPETITIONS):
+            taken = _taken(lambda: self.kernel.draw(streams, count, SamplingConfig()))
+            rates.append(num_streams * count / taken)
+            shares.append(rates[-1] * self.products / self.peak_rate())
+        return statistics.median(rates), statistics.median(shares)
+
+
+def against_torch() -> Iterator[Measurement]:
+    """One stream of the reference, one core: the kernel's variants and torch, in turns."""
+    config = preset("reference")
+    torch.set_num_threads(1)
+    network = WaveNet(config)
+    network.initialise(0)
+    request = [StreamRequest(0, 0, 0)]
+    # Twice as long minus once: what priming takes falls out.
+    short, long = 64, 192
+    natives = [Native(config, variant) for variant in _library().runnable]
+    prepared = [native.slices(1) for native in natives]
+    torch_rates: list[float] = []
+    native_rates: list[list[float]] = [[] for _ in natives]
+    for _ in range(REPETITIONS // 2):
+        taken = [_taken(lambda n=n: generate_levels(network, request, n)) for n in (short, long)]
+        torch_rates.append((long - short) / (taken[1] - taken[0]))
+        for native, (streams, count), rates in zip(natives, prepared, native_rates, strict=True):
+            rates.append(count / _taken(lambda: native.kernel.draw(streams, count, SamplingConfig())))  # noqa: B023
+    yield Measurement("generation, reference, 1 stream, torch", statistics.median(torch_rates), "samples/s")
+    for native, rates in zip(natives, native_rates, strict=True):
+        what = f"generation, reference, 1 stream, {native.variant}"
+        yield Measurement(what, statistics.median(rates), "samples/s")
+        ratios = [rate / other for rate, other in zip(rates, torch_rates, strict=True)]
+        yield Measurement(f"{what} over torch", statistics.median(ratios), "x")
+
+
+def shares() -> Iterator[Measurement]:
+    """Every preset with 1 to 32 streams on one core: rate, and share of the peak of the same instructions."""
+    for name in PRESETS:
+        yield from _table(name, Native(preset(name)), STREAMS)
+
+
+def widths() -> Iterator[Measurement]:
+    """The reference with other residual and dilation widths: a cliff would show."""
+    reference = preset("reference")
+    for width in WIDTHS:
+        config = replace(reference, residual_channels=width, dilation_channels=width)
+        yield from _table(f"width {width}", Native(config), (1, 4, 8, 16, 32))
+
+
+def _table(name: str, native: Native, numbers: Sequence[int]) -> Iterator[Measurement]:
+    for num_streams in numbers:
+        if num_streams * native.kernel.model.ring_floats * 4 > MOST_RING_BYTES:
+            continue
+        rate, share = native.rates(num_streams)
+        what = f"generation, {name}, {num_streams} streams, {native.variant}"
+        yield Measurement(what, rate, "samples/s")
+        yield Measurement(f"{what}, of its peak", 100 * share, "%")
+
+
+def two_cores() -> Iterator[Measurement]:
+    """16 streams of the reference on two threads against one, by the clock, beside the same for the peak."""
+    native = Native(preset("reference"))
+    streams, count = native.slices(16)
+    halves = [streams[:8], streams[8:]]
+    ratios, peaks = [], []
+    with ThreadPoolExecutor(2) as pool:
+
+        def clock(work: Callable[[int], object], threads: int) -> float:
+            started = time.perf_counter()
+            list(pool.map(work, range(threads)))
+            return time.perf_counter() - started
+
+        for _ in range(REPETITIONS):
+            one = sum(
+                clock(lambda _, part=part: native.kernel.draw(part, count, SamplingConfig()), 1) for part in halves
+            )
+            two = clock(lambda part: native.kernel.draw(halves[part], count, SamplingConfig()), 2)
+            ratios.append(one / two)
+            peaks.append(2 * clock(lambda _: native._peak(), 1) / clock(lambda _: native._peak(), 2))
+    yield Measurement("generation, reference, 16 streams, 2 threads over 1", statistics.median(ratios), "x")
+    yield Measurement("register-only multiply-adds, 2 threads over 1", statistics.median(peaks), "x")
+
+
+_TASK = """
+import time
+started = time.perf_counter()
+import sys
+from pathlib import Path
+from jobs import tasks
+from wavenet.generation.native.batch import generate_levels
+from wavenet.generation.native.library import find_library
+from wavenet.generation.native.streams import Kernel
+from wavenet.generation.restore import restore_packed
+from wavenet.generation.config import Weights
+from wavenet.generation.streams import StreamRequest
+import wavenet.generation.clips
+library = find_library()
+kernel = Kernel(library, next(iter(library.runnable)), restore_packed(Path(sys.argv[1]), Weights.raw))
+first = []
+generate_levels(kernel, [StreamRequest(i % 5, 0, i) for i in range(16)], 100,
+                progress=lambda *at: first or first.append(time.perf_counter()))
+assert "torch" not in sys.modules
+# Not getrusage: its maximum begins with what this process was while it was still a copy of its parent.
+(peak,) = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+print(first[0] - started, int(peak) / 1024)
+"""
+
+
+def start_up() -> Iterator[Measurement]:
+    """A new process like an array task's, 16 streams of the reference: until the first samples, and its memory."""
+    import tempfile
+    from pathlib import Path
+
+    from wavenet.checkpoint.state import write_checkpoint
+
+    config = preset("reference")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "step-00000000"
+        write_checkpoint(path, {"model": config.to_dict()}, {"weights": initial_arrays(config, 0)})
+        found = []
+        for _ in range(5):
+            command = [sys.executable, "-c", _TASK, str(path)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found.append([float(word) for word in done.stdout.split()])
+    seconds, megabytes = (statistics.median(values) for values in zip(*found, strict=True))
+    yield Measurement("array task, from its start to its first samples", seconds, "s")
+    yield Measurement("array task, 16 streams of the reference, peak memory", megabytes, "MiB")
+
+
+ALL: dict[str, Callable[[], Iterator[Measurement]]] = {
+    "generation": against_torch,
+    "generation-shares": shares,
+    "generation-widths": widths,
+    "generation-cores": two_cores,
+    "generation-start": start_up,
+}
