@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jobs.container import EXPORTED, Container
+
 _SCRIPT = Path(__file__).parent.parent / "slurm" / "batch.sh"
 
 RESTART_LOG = "_restart-"
@@ -41,13 +43,20 @@ def _command(folder: Path) -> str:
     return "the command that submitted it"
 
 
-def launcher(folder: Path) -> str:
-    """The shell's words before Python's own: each task under srun, with a log for each start.
+def launcher(folder: Path, container: Container | None = None) -> str:
+    """The shell's words before those of Python: each task under srun, with a log for each start.
 
     srun takes neither the number of cores nor, where the site says so, the environment from sbatch. One task that
     ends must not end the others, which may be saving. Python is srun's own child: under process tracking by cgroups a
     shell between them would get the signals in its place.
     """
     log = f'{shlex.quote(str(folder).replace("%", "%%"))}/"$our_id"_%t{RESTART_LOG}"$our_restart".log'
-    options = ["--unbuffered", "--kill-on-bad-exit=0", "--export=ALL", '--cpus-per-task="${SLURM_CPUS_PER_TASK:-1}"']
-    return " ".join(["attended srun", *options, f"--output={log}", shlex.quote(sys.executable)])
+    exported = EXPORTED if container else "ALL"
+    python = container.python() if container else shlex.quote(sys.executable)
+    options = [
+        "--unbuffered",
+        "--kill-on-bad-exit=0",
+        f"--export={exported}",
+        '--cpus-per-task="${SLURM_CPUS_PER_TASK:-1}"',
+    ]
+    return " ".join(["attended srun", *options, f"--output={log}", python])

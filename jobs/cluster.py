@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from jobs.container import ContainerConfig
 from wavenet.errors import InputError, UsageError, did_you_mean
 from wavenet.settings import key
 
@@ -61,6 +62,7 @@ class ClusterConfig:
     mail_user: str = key("", "where mail goes")
     setup: tuple[str, ...] = key((), "shell lines before the job's program, such as module load")
     sbatch: tuple[str, ...] = key((), "further sbatch options, such as licenses=matlab:1 or exclusive")
+    container: ContainerConfig = field(default_factory=ContainerConfig)
 
     def __post_init__(self) -> None:
         for name in ("max_parallel", "idle_restarts", "restart_pause_seconds", "stop_seconds", "time_limit_minutes"):
@@ -128,6 +130,8 @@ def read_profile(name_or_path: str) -> dict[str, Any]:
                 f"{did_you_mean(str(base), known)}"
             )
         content = read_profile(base) | content
+    if isinstance(image := content.get("container"), str):
+        content["container"] = {"image": image}
     valid = [one.name for one in fields(ClusterConfig)]
     for name in content:
         if name not in valid:
@@ -170,9 +174,9 @@ def slurm_parameters(cluster: ClusterConfig, name: str, num_tasks: int, threads:
         # Sites with JobRequeue=0 refuse to requeue a job that did not ask for it, and submitit never asks.
         "additional_parameters": {"requeue": True, **options},
     }
-    for field in ("partition", "account", "qos", "constraint", "exclude", "gres", "mail_type", "mail_user"):
-        asked[field] = getattr(cluster, field)
-    return {field: value for field, value in asked.items() if value}
+    for each in ("partition", "account", "qos", "constraint", "exclude", "gres", "mail_type", "mail_user"):
+        asked[each] = getattr(cluster, each)
+    return {name: value for name, value in asked.items() if value}
 
 
 def parameters(

@@ -52,9 +52,9 @@ def of_verb(name: str, summary: str, schema: type, arguments: Sequence[str] = ()
     values = shown_values(name, schema, arguments)
     own = [key for key in keys if "." not in key.name and (not key.is_group or key.name in _CHOICES)]
     lines = [f"wavenet {name}: {summary}", "", f"usage: wavenet {name} [key=value ...]", "", *_lines(own, values)]
-    groups = sorted((key for key in keys if key.is_group), key=lambda group: group.name == "cluster")
+    groups = sorted((key for key in keys if key.is_group), key=lambda group: group.name.startswith("cluster"))
     for group in groups:
-        members = [key for key in keys if key.name.startswith(f"{group.name}.") and not key.is_group]
+        members = [key for key in keys if key.name.rpartition(".")[0] == group.name and not key.is_group]
         lines += ["", *_lines(members, values)]
     return "\n".join(lines)
 

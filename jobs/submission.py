@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jobs import scheduler, submitted
 from jobs.batch import launcher, with_decisions
 from jobs.cluster import MOST_PARALLEL, ClusterConfig, Executor, parameters
+from jobs.container import Container, ContainerConfig, container_of
 from jobs.environment import has_slurm, num_cores
 from jobs.folders import shown
 from jobs.patience import Patience, TooManyError
@@ -32,6 +33,8 @@ class Submission:
     array_size: int = 0
     """Tasks of one array; 0: as many as the cluster takes."""
     patience: Patience = Patience(0.0)
+    container: ContainerConfig = field(default_factory=ContainerConfig)
+    has_gpus: bool = False
 
     @classmethod
     def of(
@@ -50,7 +53,19 @@ class Submission:
         parallel = max_parallel(cluster) if num_jobs is None else min(num_jobs, max_parallel(cluster))
         idle = cluster.array_attempts - 1 if most_idle is None else most_idle
         patience = Patience(60 * cluster.submit_minutes)
-        return cls(name, cluster.executor, asked, num_jobs, parallel, idle, cluster.array_size, patience)
+        has_gpus = cluster.gpus_per_node > 0 or "gpu" in cluster.gres
+        return cls(
+            name,
+            cluster.executor,
+            asked,
+            num_jobs,
+            parallel,
+            idle,
+            cluster.array_size,
+            patience,
+            cluster.container,
+            has_gpus,
+        )
 
 
 def max_parallel(cluster: ClusterConfig) -> int:
@@ -95,11 +110,14 @@ def submit(
         StageFailedError: Slurm refused, with its own words.
     """
     require_slurm()
+    container = None
+    if submission.container.image:
+        container = container_of(submission.container, arguments, folder, has_gpus=submission.has_gpus)
     size = submission.array_size or scheduler.array_size()
     rest, last = list(arguments), after
     while rest:
         try:
-            executor = _executor(submission, folder, last, is_array=len(arguments) > 1)
+            executor = _executor(submission, folder, last, container, is_array=len(arguments) > 1)
             jobs = executor.map_array(function, *zip(*rest[:size], strict=True))
         except TooManyError:
             size = (min(size, len(rest)) + 1) // 2
@@ -115,10 +133,10 @@ def submit(
     return last
 
 
-def _executor(submission: Submission, folder: Path, after: str, *, is_array: bool) -> Any:
+def _executor(submission: Submission, folder: Path, after: str, container: Container | None, *, is_array: bool) -> Any:
     from jobs.executor import PatientExecutor
 
-    executor = PatientExecutor(folder, launcher(folder), submission.patience, is_array=is_array)
+    executor = PatientExecutor(folder, launcher(folder, container), submission.patience, is_array=is_array)
     asked = with_decisions(submission.parameters, folder, submission.most_idle)
     executor.update_parameters(**asked, **({"dependency": f"afterany:{after}"} if after else {}))
     return executor
