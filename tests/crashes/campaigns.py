@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -33,6 +34,11 @@ class Result:
     def num_points(self) -> int:
         return sum(self.counts.values())
 
+    def add(self, other: Result) -> None:
+        """Put another campaign's points and findings to these."""
+        self.counts += other.counts
+        self.found += other.found
+
     def note(self, fault: str, call: Call | None, found: list[str]) -> None:
         """Count one point, and keep what was found there."""
         self.counts[fault, call.name if call else "-"] += 1
@@ -53,7 +59,7 @@ def scratch() -> Iterator[Path]:
 
 def num_calls(folder: Path, watched: Collection[str]) -> int:
     """System calls about its run that an untouched attempt makes when it goes on from one before it."""
-    run = _begun(folder / "counted", spoilt=False)
+    run = begun(folder / "counted", spoilt=False)
     with writing(run, folder, watched) as writer:
         return sum(1 for _ in _calls(writer, watched))
 
@@ -75,7 +81,7 @@ def kill(num_points: int) -> Result:
         total = num_calls(folder, CHANGES)
         for number in range(num_points):
             if number % ATTEMPTS_OF_A_RUN == 0:
-                run = _begun(folder / str(number), spoilt=number // ATTEMPTS_OF_A_RUN % 2 == 1)
+                run = begun(folder / str(number), spoilt=number // ATTEMPTS_OF_A_RUN % 2 == 1)
                 promised, damaged = {10, 20}, {20} if number // ATTEMPTS_OF_A_RUN % 2 else set()
             fault = KILLS[number % len(KILLS)]
             with writing(run, folder, CHANGES) as writer:
@@ -83,6 +89,8 @@ def kill(num_points: int) -> Result:
                 told = writer.told()
             promised |= set(told.committed)
             found = violations(run, promised, damaged) + _unforeseen(told)
+            if call is not None and writer.process.let_go() != -signal.SIGKILL:
+                found.append("it was not killed")
             promised, damaged = _after_judgement(run), set()
             result.note(fault.value, call, found)
     return result
@@ -96,7 +104,7 @@ def disturb(stride: int = 1) -> Result:
         total = num_calls(folder, ALL)
         for number in range(0, total * len(faults), stride):
             fault, spoilt = faults[number % len(faults)], number // len(faults) % 2 == 1
-            run = _begun(folder / str(number), spoilt=spoilt)
+            run = begun(folder / str(number), spoilt=spoilt)
             with writing(run, folder) as writer:
                 call = _befall(writer, fault, number // len(faults), ALL)
                 writer.process.let_go()
@@ -118,7 +126,7 @@ def _befall(writer: Writer, fault: Fault, place: int, watched: Collection[str]) 
     return None
 
 
-def _begun(root: Path, *, spoilt: bool) -> RunPaths:
+def begun(root: Path, *, spoilt: bool) -> RunPaths:
     """A run with two checkpoints, the newer of them with a flipped bit where it is to be ``spoilt``."""
     run = RunPaths(root / NAME)
     attempt(run, lambda kind, value: None)

@@ -85,11 +85,6 @@ _libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c
 _libc.ptrace.restype = ctypes.c_long
 
 
-def is_possible() -> bool:
-    """Whether this machine's registers are known here (that the kernel allows tracing shows at the first trace)."""
-    return platform.system() == "Linux" and platform.machine() == "x86_64"
-
-
 def _ptrace(request: int, pid: int, data: object = None) -> None:
     if _libc.ptrace(request, pid, None, data) < 0:
         code = ctypes.get_errno()
@@ -117,13 +112,17 @@ class Traced:
     """
 
     def __init__(self, body: Callable[[], None], folder: Path, watched: Collection[str] = ALL) -> None:
+        if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+            raise NotImplementedError("system calls are traced on x86-64 Linux only")
         self._folder = os.fspath(folder)
         self._registers = (ctypes.c_ulonglong * _NUM_REGISTERS)()
         self.status: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
             _run_traced(body, watched)
-        os.waitpid(self.pid, 0)
+        _, status = os.waitpid(self.pid, 0)
+        if not os.WIFSTOPPED(status):
+            raise NotImplementedError("the kernel lets no process trace its child here")
         _ptrace(_SETOPTIONS, self.pid, _MARK_SYSCALLS | _STOP_AT_FILTER | _END_WITH_TRACER)
         self._memory = os.open(f"/proc/{self.pid}/mem", os.O_RDONLY)
 

@@ -38,12 +38,13 @@ def arrays_of(step: int) -> dict[str, Arrays]:
     }
 
 
-def attempt(run: RunPaths, tell: Tell, num_commits: int = 2) -> None:
+def attempt(run: RunPaths, tell: Tell) -> None:
     """One attempt's life as the training loop leads it; ``tell`` hears of what has been promised to be durable."""
     ledger = Ledger.claim(run, OWNER, AGAIN_AT_ONCE)
+    tell("claimed", ledger.attempt)
     committed = store.recover(run, ledger, AGAIN_AT_ONCE).committed
     first = committed[-1].step if committed else 0
-    for step in range(first + STEPS_BETWEEN, first + STEPS_BETWEEN * (num_commits + 1), STEPS_BETWEEN):
+    for step in range(first + STEPS_BETWEEN, first + STEPS_BETWEEN * 3, STEPS_BETWEEN):
         new = store.commit(run, ledger, {"step": step, "position": step}, arrays_of(step))
         tell("committed", step)
         committed = store.retain(run, ledger, RETENTION, [*committed, new])
@@ -51,8 +52,9 @@ def attempt(run: RunPaths, tell: Tell, num_commits: int = 2) -> None:
 
 @dataclass
 class Told:
-    """What a process said before its end: steps whose commit had returned, and the error that ended it."""
+    """What a process said before its end: that it owned the run, steps whose commit had returned, and its error."""
 
+    has_claimed: bool = False
     committed: list[int] = field(default_factory=list)
     error: str = ""
 
@@ -75,7 +77,9 @@ class Writer:
         told = Told()
         for line in self._heard.splitlines():
             kind, value = json.loads(line)
-            if kind == "committed":
+            if kind == "claimed":
+                told.has_claimed = True
+            elif kind == "committed":
                 told.committed.append(value)
             else:
                 told.error = value

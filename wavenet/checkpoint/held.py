@@ -18,7 +18,7 @@ class HeldFolder:
     """A flat folder; see `held`. What is gone already, or refuses, is left to the next owner: no error is raised."""
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
-        self._path = path
+        self.path = path
         self._descriptor = descriptor
 
     def remove(self) -> None:
@@ -47,7 +47,7 @@ class HeldFolder:
 
     def _remove_name(self) -> None:
         with contextlib.suppress(OSError):
-            self._path.rmdir()
+            self.path.rmdir()
 
 
 @contextlib.contextmanager
