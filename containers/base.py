@@ -6,6 +6,7 @@ The Debian is an OCI archive of one layer, which Apptainer, buildah and podman t
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import platform
 import sys
@@ -63,7 +64,11 @@ def write_archive(layer: Path, target: Path) -> None:
         text = json.dumps(content, sort_keys=True).encode()
         digest = hashlib.sha256(text).hexdigest()
         blobs[digest] = text
-        return {"mediaType": f"application/vnd.oci.image.{kind}.v1+json", "digest": f"sha256:{digest}", "size": len(text)}
+        return {
+            "mediaType": f"application/vnd.oci.image.{kind}.v1+json",
+            "digest": f"sha256:{digest}",
+            "size": len(text),
+        }
 
     with layer.open("rb") as file:
         layer_digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -81,6 +86,10 @@ def write_archive(layer: Path, target: Path) -> None:
     manifest = {"schemaVersion": 2, "config": stored("config", settings), "layers": [file_of_layer]}
     entry = {**stored("manifest", manifest), "platform": {"architecture": architecture, "os": "linux"}}
     with tarfile.open(target, "w") as archive:
+        for folder in ("blobs", "blobs/sha256"):  # Apptainer makes none that has no entry
+            entry_of_folder = tarfile.TarInfo(folder)
+            entry_of_folder.type, entry_of_folder.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(entry_of_folder)
         _add(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
         _add(archive, "index.json", json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode())
         for digest, text in blobs.items():
@@ -89,8 +98,6 @@ def write_archive(layer: Path, target: Path) -> None:
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    import io
-
     entry = tarfile.TarInfo(name)
     entry.size = len(content)
     archive.addfile(entry, io.BytesIO(content))

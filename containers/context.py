@@ -17,8 +17,8 @@ from containers.errors import BuildError
 from containers.programs import run
 
 PROJECT = Path(__file__).parents[1]
-_RECIPE = ("install.sh", "describe.py", "check.py")
-_VARIANTS = ("cpu", "cuda")
+_RECIPE = ("install.sh", "describe.py", "check.py", "compile.py")
+VARIANTS = ("cpu", "cuda")
 LOCAL = "local"
 
 
@@ -62,8 +62,6 @@ def write(wanted: Wanted, target: Path, cache_folder: Path) -> None:
 
 def make_wheels(wanted: Wanted, target: Path) -> None:
     """Put the project, all that it needs in the versions of the lock, and pip into ``target`` as wheels."""
-    if wanted.variant not in _VARIANTS:
-        raise BuildError(f"the variant is {' or '.join(_VARIANTS)}, not {wanted.variant!r}")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode:  # noqa: S603 - no shell
         raise BuildError(f"wheels are gathered with pip, which {sys.executable} has not: apt-get install python3-pip")
@@ -87,4 +85,6 @@ def _revision() -> str:
     git = shutil.which("git")
     if not git or not (PROJECT / ".git").exists():
         return "unknown"
-    return run([git, "-C", str(PROJECT), "-c", "safe.directory=*", "describe", "--always", "--dirty", "--abbrev=40"]).strip()
+    return run(
+        [git, "-C", str(PROJECT), "-c", "safe.directory=*", "describe", "--always", "--dirty", "--abbrev=40"]
+    ).strip()

@@ -30,7 +30,8 @@ def describe(wheels: Path, variant: str) -> dict[str, object]:
 
 def _system_packages() -> dict[str, str]:
     form = "--showformat=${Package} ${Version}\n"
-    listed = subprocess.run(["dpkg-query", "--show", form], capture_output=True, text=True, check=False)  # noqa: S607
+    command = ["dpkg-query", "--show", form]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     return dict(line.split(" ", 1) for line in listed.stdout.splitlines())
 
 

@@ -9,22 +9,24 @@ export PYTHONDONTWRITEBYTECODE=1
 python3 -m venv --without-pip "$home"
 # pip runs from its own wheel, and so never gets into the image.
 pip=$(echo "$wheels"/pip-*.whl)
-mkdir /tmp/wheels
+chosen=
 for wheel in "$wheels"/*.whl; do
-  [ "$wheel" = "$pip" ] || ln -s "$wheel" /tmp/wheels/
+  [ "$wheel" = "$pip" ] || chosen="$chosen $wheel"
 done
+# shellcheck disable=SC2086  several words; names of wheels have no blanks
 python3 "$pip/pip" --python "$home/bin/python" install --quiet --no-index --no-deps --no-compile --no-cache-dir \
-  --disable-pip-version-check --root-user-action=ignore /tmp/wheels/*.whl
-rm -r /tmp/wheels
+  --disable-pip-version-check --root-user-action=ignore $chosen
 packages=$(echo "$home"/lib/python3*/site-packages)
 # What is compiled against, what tests itself, and what belongs to neither.
 rm -rf "$packages"/torch/include "$packages"/torch/share "$packages"/torch/test "$packages"/torch/lib/*.a
 find "$packages/torch/bin" -mindepth 1 ! -name torch_shm_manager -delete
 find "$packages" -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} +
 find "$packages" -type f \( -name '*.pyi' -o -name '*.pxd' -o -name '*.h' -o -name '*.hpp' -o -name '*.a' \) -delete
-# Compiled here once: an image is read-only, and Python would compile everything anew at each start. By content, not by
-# time: the same files give the same result.
-unset PYTHONDONTWRITEBYTECODE
-"$home/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$packages"
-rm -rf /var/cache/* /var/log/* /root/.cache /tmp/* /usr/share/doc /usr/share/man
 "$home/bin/python" "$(dirname "$0")/describe.py" "$wheels" "$variant" > "$home/image.json"
+mv "$(dirname "$0")/check.py" "$home/check.py"
+# What this imports is compiled on the way: an image is read-only, and Python would do it anew at each start.
+unset PYTHONDONTWRITEBYTECODE
+"$home/bin/python" "$home/check.py"
+"$home/bin/python" "$(dirname "$0")/compile.py" "$packages"
+# Not /tmp, nor a home: Apptainer shows the builder's own in their place.
+rm -rf /var/cache/* /var/log/* /usr/share/doc /usr/share/man
