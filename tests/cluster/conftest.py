@@ -13,6 +13,7 @@ import pytest
 from slurm.devcluster import cluster as clusters
 from slurm.devcluster import packages, registry
 from slurm.devcluster.record import Cluster
+from tests.small import SMALL
 from wavenet.run_paths import RunPaths
 
 from .program import Program, readable
@@ -112,6 +113,15 @@ def limited(settle_in: Callable[..., User]) -> User:
     """A user on a cluster with small arrays, and with accounting that enforces limits."""
     limits = ("MaxArraySize=21", "AccountingStorageEnforce=associations,limits,qos")
     return settle_in("m", num_nodes=4, grace_seconds=4, is_isolated=True, has_accounting=True, settings=limits)
+
+
+@pytest.fixture(scope="session")
+def many(limited: User) -> RunPaths:
+    """A run with five checkpoints, and as many genres, for `PAIRS`."""
+    small = [word for word in SMALL if "checkpoint" not in word]
+    kept = ["training.num_steps=5", "training.checkpoint_steps=[1,2,3,4,5]"]
+    limited.wavenet("train", "run=many", "data=data", *small, *kept, "cluster=local")
+    return RunPaths(limited.shell.home / "runs" / "many")
 
 
 @pytest.fixture(scope="session")

@@ -15,18 +15,15 @@ import pytest
 
 from slurm.devcluster import cluster as clusters
 from slurm.devcluster.commands import do
-from tests.small import SMALL
 from wavenet.run_paths import RunPaths
 
 from .shell import PATIENCE, wait_until
-from .user import SLURM, User
+from .user import PAIRS, SLURM, User
 
 # One worker brings the cluster up, once.
 pytestmark = [pytest.mark.xdist_group("devcluster-m"), pytest.mark.timeout(600)]
 
-NUM_GENRES, NUM_CHECKPOINTS, ARRAY_SIZE, PARALLEL = 5, 5, 21, 4
-NUM_PAIRS = NUM_GENRES * NUM_CHECKPOINTS
-PAIRS = [f"generate.evenly={NUM_CHECKPOINTS}", "generate.seconds=0.05", "generate.primings=[silence]"]
+NUM_CHECKPOINTS, NUM_PAIRS, ARRAY_SIZE, PARALLEL = 5, 25, 21, 4
 # What is preempted here is requeued at once.
 PLACE = [*SLURM, "cluster.partition=nograce", f"cluster.max_parallel={PARALLEL}"]
 
@@ -88,16 +85,6 @@ class Array:
 
     def starts(self, task: Task) -> int:
         return len(list(self.folder.glob(f"{task.job}_0_restart-*.log")))
-
-
-@pytest.fixture(scope="module")
-def many(limited: User) -> RunPaths:
-    """A run with as many checkpoints as it has genres."""
-    steps = list(range(1, NUM_CHECKPOINTS + 1))
-    small = [word for word in SMALL if "checkpoint" not in word]
-    kept = [f"training.num_steps={NUM_CHECKPOINTS}", f"training.checkpoint_steps={steps}".replace(" ", "")]
-    limited.wavenet("train", "run=many", "data=data", *small, *kept, "cluster=local")
-    return RunPaths(limited.shell.home / "runs" / "many")
 
 
 @pytest.fixture(scope="module")
