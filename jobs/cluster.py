@@ -76,6 +76,8 @@ class ClusterConfig:
         if self.executor is Executor.slurm:  # submitit would take 5 minutes
             self._require_at_least("time_limit_minutes", 1)
             self._require_time_to_start()
+        elif self.nodes > 1:
+            raise UsageError(f"cluster.nodes must be 1 with cluster.executor=local, got {self.nodes}")
         for option in self.sbatch:
             if not _SBATCH_OPTION.fullmatch(option):
                 raise UsageError(

@@ -133,6 +133,8 @@ def test_processes_are_spread_evenly_over_nodes() -> None:
     cluster = ClusterConfig(executor=Executor.slurm, time_limit_minutes=4, nodes=2)
     asked = parameters(cluster, "name", num_tasks=4, nodes=2)
     assert (asked["nodes"], asked["ntasks_per_node"]) == (2, 2)
+    with pytest.raises(UsageError, match=r"cluster\.nodes must be 1 with cluster\.executor=local, got 2"):
+        ClusterConfig(nodes=2)
     with pytest.raises(UsageError, match=r"training\.processes must be a multiple of cluster\.nodes = 2.*; got 3"):
         parameters(cluster, "name", num_tasks=3, nodes=2)
 
