@@ -68,7 +68,9 @@ def cause_of_stop(run: RunPaths, place: Placement, guess: str, job: Mapping[str,
         return "user"
     if not job or guess == "user":
         return guess
-    return told_by_scheduler(job, place.restart_count, guess, scheduler.facts_of_partition, scheduler.is_down)
+    return told_by_scheduler(
+        job, place.restart_count, guess, scheduler.facts_of_partition, lambda: scheduler.is_down(place.nodes)
+    )
 
 
 def told_by_scheduler(
@@ -76,7 +78,7 @@ def told_by_scheduler(
     restart_count: int,
     guess: str,
     partition: Callable[[str], Mapping[str, str]],
-    is_down: Callable[[str], bool],
+    is_lost: Callable[[], bool],
 ) -> str:
     """Read the cause from what ``scontrol show job`` says while the job is being stopped.
 
@@ -91,7 +93,7 @@ def told_by_scheduler(
         is_cancelled = job.get("JobState") != "RUNNING" and not was_put_back
         return "user" if is_cancelled and _grace_seconds(job) > _SAME_INSTANT_SECONDS else "preemption"
     if was_put_back:
-        if is_down(job.get("BatchHost", "")):
+        if is_lost():
             return "node failure"
         return "preemption" if _requeues_at_once(partition(job.get("Partition", ""))) else "requeue"
     if job.get("JobState") == "RUNNING":

@@ -59,6 +59,8 @@ class Placement:
     world: World
     address: str = LOOPBACK
     """By which the job's other processes reach this one."""
+    nodes: str = ""
+    """All of the job's, as Slurm writes them."""
 
 
 def placement(environment: Mapping[str, str] | None = None) -> Placement:
@@ -67,7 +69,8 @@ def placement(environment: Mapping[str, str] | None = None) -> Placement:
     if values.get("SUBMITIT_EXECUTOR") == "slurm":
         world = World(int(values.get("SLURM_PROCID", "0")), int(values.get("SLURM_NTASKS", "1")))
         restart_count = int(values.get("SLURM_RESTART_COUNT", "0"))
-        return Placement(values.get("SLURM_JOB_ID"), restart_count, world, _address(values))
+        nodes = values.get("SLURM_JOB_NODELIST", "")
+        return Placement(values.get("SLURM_JOB_ID"), restart_count, world, _address(values), nodes)
     if values.get("SUBMITIT_EXECUTOR") == "local":
         world = World(int(values.get("SUBMITIT_LOCAL_GLOBALID", "0")), int(values.get("SUBMITIT_LOCAL_NTASKS", "1")))
         return Placement(None, 0, world)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Mapping
 from datetime import datetime
 
 from jobs import scheduler, submitted
@@ -13,8 +12,7 @@ from jobs.environment import Placement
 from wavenet.run_paths import RunPaths
 from wavenet.training.job import LostAttempt
 
-_ENDED_WITH = re.compile(r"ended with (\d+)")
-_LOST_NODE = ("DOWN", "FAIL", "NOT_RESPONDING", "POWERED_DOWN", "REBOOT", "UNKNOWN", "*")
+_ENDED_WITH = re.compile(r"ended with ([1-9]\d*)")  # 0 without our mark is srun's word for a lost node
 _JOB_STATES = {
     "NODE_FAIL": "node failure",
     "PREEMPTED": "preemption",
@@ -60,7 +58,7 @@ def _seen_by_slurm(last: Attempt, here: Placement) -> tuple[str, str] | None:
     if last.job_id is None:
         return None
     name = last.host.partition(".")[0]
-    if is_lost(scheduler.facts_of_node(name), last.started):
+    if scheduler.is_down(name) or _was_rebooted(name, last.started):
         return "node failure", f"{name} was lost"
     if last.job_id == here.job_id:
         return "node failure", f"nothing on {name} saw it end, and Slurm started the job again"
@@ -68,12 +66,7 @@ def _seen_by_slurm(last: Attempt, here: Placement) -> tuple[str, str] | None:
     return (_JOB_STATES.get(state, "crash"), f"Slurm says {state}") if state else None
 
 
-def is_lost(node: Mapping[str, str], began: str | None) -> bool:
-    """Whether Slurm has given the node up, or the node was started after ``began``: nothing from before runs on it."""
-    if any(word in node.get("State", "") for word in _LOST_NODE):
-        return True
-    try:
-        booted = datetime.fromisoformat(node.get("BootTime", "")).astimezone()
-        return began is not None and booted > datetime.fromisoformat(began)
-    except ValueError:
-        return False
+def _was_rebooted(node: str, began: str | None) -> bool:
+    """Whether nothing from before ``began`` runs there any more."""
+    booted = scheduler.boot_time(node)
+    return booted is not None and began is not None and booted > datetime.fromisoformat(began)

@@ -18,6 +18,7 @@ _PATIENCE_SECONDS = 5.0
 _SBATCH_SECONDS = 300.0  # sbatch tries again by itself for some two minutes where the controller has no room
 _DEFAULT_ARRAY_SIZE = 1001
 _FIELDS = "%i|%T|%r|%N|%S|%j"
+_LOST_STATES = ("down", "fail", "no_respond", "powered_down", "reboot", "unknown")
 _NAMES_BY_SQUEUE = {
     "State": "JobState",
     "RestartCnt": "Restarts",
@@ -141,14 +142,20 @@ def facts_of_partition(name: str) -> dict[str, str]:
     return _facts(["scontrol", "--oneliner", "show", "partition", name])
 
 
-def facts_of_node(name: str) -> dict[str, str]:
-    """What ``scontrol show node`` says."""
-    return _facts(["scontrol", "--oneliner", "show", "node", name])
+def is_down(nodes: str) -> bool:
+    """Whether Slurm has given up one of the nodes, or does not hear from it; they are written as Slurm does: n[1-3]."""
+    done = _run(["sinfo", "--noheader", "--Node", f"--nodes={nodes}", "--format=%T"]) if nodes else None
+    states = [] if done is None or done.returncode else done.stdout.split()
+    return any(state.startswith(_LOST_STATES) or state.endswith("*") for state in states)
 
 
-def is_down(node: str) -> bool:
-    """Whether Slurm has given the node up."""
-    return facts_of_node(node).get("State", "").startswith("DOWN")
+def boot_time(node: str) -> datetime | None:
+    """When the node was started; None where there is no answer."""
+    try:
+        told = _facts(["scontrol", "--oneliner", "show", "node", node]).get("BootTime", "")
+        return datetime.fromisoformat(told).astimezone()
+    except ValueError:
+        return None
 
 
 def kill_wait() -> float | None:

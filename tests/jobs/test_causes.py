@@ -57,7 +57,7 @@ def test_the_scheduler_knows_more_than_the_signal(
 ) -> None:
     """TERM alone may be any of five events."""
     partition = {"GraceTime": grace, "PreemptMode": mode}
-    assert told_by_scheduler(told, 0, guess, lambda _: partition, lambda _: is_down) == cause
+    assert told_by_scheduler(told, 0, guess, lambda _: partition, lambda: is_down) == cause
 
 
 HERE = Placement(None, 0, World())
