@@ -71,6 +71,10 @@ class RunPaths:
         """Where attempt ``attempt`` writes step ``step``: a name of its own, so that a zombie never disturbs it."""
         return self.checkpoints / f"step-{step:08d}.attempt-{attempt:04d}"
 
+    def checkpoint_room(self, attempt: int) -> Path:
+        """Where attempt ``attempt`` tries for a moment whether the checkpoints to come have room."""
+        return self.checkpoints / f".room.attempt-{attempt:04d}"
+
     def attempt_history(self, attempt: int) -> Path:
         return self.history / f"attempt-{attempt:04d}.jsonl"
 

@@ -1,25 +1,87 @@
-"""How much room checkpoints need, and how much there is."""
+"""How much room checkpoints need, how much there is, and whether they would get it.
+
+A file system tells what it has free and not what a user's, a group's or a project's quota leaves of it; no call tells
+that on every file system. So the room is taken for a moment: what a quota refuses is refused then.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from wavenet import durable
+from wavenet.errors import StorageError
+
+_BESIDE_ARRAYS_BYTES = 16 << 10
+"""Room for names and shapes in a group's file, or for checkpoint.json."""
+
+_MOST_FILES_MADE = 100
 
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes, and files and folders (each takes an inode, of which a file system or a quota may have few)."""
+    """Bytes, and files and folders: each takes an inode, of which a file system or a quota may have few."""
 
     num_bytes: int
     num_files: int
 
     def __str__(self) -> str:
-        return f"{self.num_bytes:,} bytes in {self.num_files} files and folders"
+        return f"{self.num_bytes:,} bytes in {self.num_files:,} files and folders"
+
+    def times(self, count: int) -> Need:
+        """What ``count`` such take."""
+        return Need(self.num_bytes * count, self.num_files * count)
+
+
+def need_of(arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> Need:
+    """What one checkpoint of ``arrays`` takes at most."""
+    num_bytes = sum(array.nbytes for members in arrays.values() for array in members.values())
+    return Need(num_bytes + _BESIDE_ARRAYS_BYTES * (len(arrays) + 1), len(arrays) + 2)
+
+
+def require_room(folder: Path, need: Need) -> None:
+    """Make sure that ``need`` can be written; ``folder`` is made for a moment beside what will be written.
+
+    All bytes are reserved, and up to 100 files made. Where a file system reserves nothing (NFS before 4.2, ZFS), a
+    quota is not noticed here but at the commit that it refuses.
+
+    Raises:
+        StorageError: there is too little, in one sentence with what is needed and what is free.
+    """
+    durable.make_folder(folder)
+    try:
+        _compare(folder, need)
+        with durable.storage_errors(folder):
+            _take(folder, need)
+    except StorageError as error:
+        raise StorageError(f"{error} (the checkpoints to come need {need}; {free_at(folder)})") from error
+    finally:
+        durable.remove_folder(folder)
+
+
+def _compare(folder: Path, need: Need) -> None:
+    with durable.storage_errors(folder):
+        found = os.statvfs(folder)
+    # A file system without a fixed number of inodes tells 0 of them.
+    has_files = found.f_files == 0 or found.f_favail >= need.num_files
+    if found.f_bavail * found.f_frsize < need.num_bytes or not has_files:
+        raise StorageError(f"{str(folder.parent)!r} has too little room; free some, or keep fewer checkpoints")
+
+
+def _take(folder: Path, need: Need) -> None:
+    for number in range(min(need.num_files, _MOST_FILES_MADE)):
+        (folder / str(number)).touch()
+    with (folder / "bytes").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, need.num_bytes))
 
 
 def free_at(folder: Path) -> str:
-    """What the file system of ``folder`` has free, in words. A quota may leave less: no call tells it everywhere."""
+    """What the file system of ``folder`` has free, in words."""
     try:
         found = os.statvfs(folder)
     except OSError:

@@ -25,7 +25,7 @@ from wavenet.checkpoint.state import Arrays
 from wavenet.errors import DamagedError, FencedError, InputError, StorageError
 from wavenet.run_paths import RunPaths
 
-_OWN_NAME = re.compile(r"step-\d+(\.attempt-\d+)?")
+_OWN_NAME = re.compile(r"(step-\d+|\.room)(\.attempt-\d+)?")
 
 
 @dataclass(frozen=True)

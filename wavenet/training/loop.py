@@ -52,7 +52,10 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
             rescue.guard(recorder, optimizer, recorder.saved_step if recorder else 0)
             with _recorded_error(rescue, recorder, stop):
                 attempt = _Attempt(job, dataset, optimizer, group, recorder, rescue)
-                outcome = attempt.run_from(restore(optimizer, checkpoint), stop)
+                done = restore(optimizer, checkpoint)
+                if recorder is not None:
+                    recorder.require_room(optimizer)
+                outcome = attempt.run_from(done, stop)
                 if recorder is not None:
                     outcome = replace(outcome, cause=stop.settled(outcome.cause))
                     with rescue.writing():

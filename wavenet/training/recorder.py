@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wavenet.checkpoint import state, store
+from wavenet.checkpoint import space, state, store
 from wavenet.checkpoint.ledger import Ledger
 from wavenet.checkpoint.retention import Retention
 from wavenet.checkpoint.store import Committed
@@ -62,6 +62,21 @@ class Recorder:
         """The newest committed step; 0 where there is none."""
         return self.committed[-1].step if self.committed else 0
 
+    @property
+    def _retention(self) -> Retention:
+        return Retention(self.config.keep_newest, self.config.keep_every, self.config.kept_steps)
+
+    def require_room(self, optimizer: Optimizer) -> None:
+        """Raise `StorageError` where the checkpoints to come would not fit, before hours are spent on them."""
+        every, last = self.config.checkpoint_every, self.config.num_steps
+        coming = {*self.config.kept_steps, *(range(every, last + 1, every) if every else ())}
+        coming = {step for step in coming if step > self.saved_step}
+        if coming:
+            present = {checkpoint.step for checkpoint in self.committed}
+            count = max(1, self._retention.most_at_once(present | coming) - len(present))
+            need = space.need_of(optimizer.arrays()).times(count)
+            space.require_room(self.run.checkpoint_room(self.ledger.attempt), need)
+
     def told(self, cause: str) -> None:
         """Note at once that a stop is asked for, and why as far as it is known; it is all that a kill leaves."""
         self.history.append("told", cause=cause)
@@ -96,8 +111,7 @@ class Recorder:
         self.slowest_commit = max(seconds, self.slowest_commit or 0.0)
         self.history.append("commit", step=step, seconds=seconds, bytes=state.size_bytes(new.path))
         self.history.sync()
-        retention = Retention(self.config.keep_newest, self.config.keep_every, self.config.kept_steps)
-        self.committed = store.retain(self.run, self.ledger, retention, [*self.committed, new])
+        self.committed = store.retain(self.run, self.ledger, self._retention, [*self.committed, new])
         self.clock.restart()
         self.announce(f"committed checkpoint {new.path.name}")
 
