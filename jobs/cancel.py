@@ -1,4 +1,4 @@
-"""``wavenet cancel``: stop a run for good; only its user starts it again."""
+"""``wavenet cancel``: stop a run, or the preparation of a data folder, for good; only its user starts it again."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ import os
 import signal
 from dataclasses import dataclass
 
-from omegaconf import MISSING
-
 from jobs import scheduler, submitted
-from jobs.folders import DEFAULT_ROOT, run_paths, shown
+from jobs.folders import DEFAULT_ROOT, HasJobs, absolute, run_paths, shown
 from jobs.ownership import is_alive
 from jobs.stopped import mark_stopped
 from wavenet.checkpoint.ledger import current_claim
-from wavenet.errors import InputError, StageFailedError
+from wavenet.errors import InputError, StageFailedError, UsageError
 from wavenet.run_paths import RunPaths
 from wavenet.settings import key
+from wavenet.shards.layout import DataPaths
 
 
 @dataclass(frozen=True, kw_only=True)
 class CancelKeys:
     """Keys of ``wavenet cancel``."""
 
-    run: str = key(MISSING, "the run's name below root, or its path; for example run=first")
+    run: str = key("", "the run's name below root, or its path; for example run=first")
     root: str = key(DEFAULT_ROOT, "folder of the runs that are given by name")
+    data: str = key("", "instead of a run: folder of shards whose preparation is to end; for example data=data")
+
+    def __post_init__(self) -> None:
+        if not self.run and not self.data:  # a run brings its own data= along
+            raise UsageError("cancel needs run=NAME, or data=FOLDER for what `wavenet prepare` has submitted")
 
 
 def cancel(keys: CancelKeys) -> None:
@@ -32,25 +36,36 @@ def cancel(keys: CancelKeys) -> None:
 
     The mark comes first: a job that is just being put back, or handed over to another, sees it.
     """
+    if not keys.run:
+        _cancel_preparation(DataPaths(absolute(keys.data)))
+        return
     run = run_paths(keys.run, keys.root)
     if not run.root.is_dir():
         raise InputError(f"there is no run at {shown(run.root)!r}; `wavenet status` lists the runs below {keys.root}")
-    mark_stopped(run)
-    print(f"the run {run.name!r} stays stopped until it is started again")
-    for line in (*_cancel_jobs(run), *_stop_process(run)):
+    _cancel(run, f"the run {run.name!r}")
+    for line in _stop_process(run):
         print(line)
 
 
-def _cancel_jobs(run: RunPaths) -> list[str]:
-    jobs = submitted.in_queue(run)
+def _cancel_preparation(data: DataPaths) -> None:
+    if not data.jobs.is_dir():
+        raise InputError(f"nothing was started in the data folder {shown(data.root)!r}; data= must name one")
+    _cancel(data, f"the preparation of {shown(data.root)!r}")
+
+
+def _cancel(place: HasJobs, what: str) -> None:
+    mark_stopped(place)
+    print(f"{what} stays stopped until it is started again", flush=True)
+    jobs = submitted.in_queue(place)
     if jobs is None:
         raise StageFailedError(
-            f"squeue does not say which jobs of the run {run.name!r} are in the queue; they will not train any more, "
-            f"but may stay there: scancel {' '.join(submitted.names(run))}"
+            f"squeue does not say which jobs of {what} are in the queue; they will do nothing any more, but may stay "
+            f"there: scancel {' '.join(submitted.names(place))}"
         )
     if jobs and (complaint := scheduler.cancel(sorted({job.array_id for job in jobs}))):
-        raise StageFailedError(f"the jobs of the run {run.name!r} cannot be cancelled: {complaint}")
-    return [f"cancelled: {submitted.in_words(jobs)}"] if jobs else []
+        raise StageFailedError(f"the jobs of {what} cannot be cancelled: {complaint}")
+    if jobs:
+        print(f"cancelled: {submitted.in_words(jobs)}")
 
 
 def _stop_process(run: RunPaths) -> list[str]:

@@ -5,11 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from typing import Protocol
 
 from wavenet.errors import UsageError
 from wavenet.run_paths import RunPaths
 
 DEFAULT_ROOT = "runs"
+
+
+class HasJobs(Protocol):
+    """The paths of a run, or of a data folder: each has a folder for what is submitted for it."""
+
+    @property
+    def root(self) -> Path: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def jobs(self) -> Path: ...
 
 
 def run_paths(run: str, root: str) -> RunPaths:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
 
-from jobs import slurm_tasks, tasks
+from jobs import stages, stopped, submitted, tasks
 from jobs.arrays import ArrayTask, run_array
+from jobs.chain import Chain
 from jobs.cluster import ClusterConfig, Executor
 from jobs.folders import absolute, shown
-from jobs.local import fresh_folder
-from jobs.submission import Submission, max_parallel, print_plan, require_slurm, submit
+from jobs.submission import Submission, max_parallel, print_plan, require_slurm
 from jobs.terminal import Display, plural
 from wavenet.audio.clips import ClipsConfig
 from wavenet.catalogue.genres import GenresConfig
 from wavenet.catalogue.split import SplitConfig
+from wavenet.errors import BusyError
 from wavenet.settings import key
 from wavenet.shards.index import build_index, is_prepared, read_facts
 from wavenet.shards.layout import DataPaths
@@ -41,35 +42,50 @@ class PrepareKeys:
 
 def prepare(keys: PrepareKeys) -> None:
     """Catalogue the music and write its shards; what is written already is not written again."""
-    data, cluster = absolute(keys.data), keys.cluster
     if keys.dry_run:
         print_plan([submission(keys)])
-        return
-    if cluster.executor is Executor.slurm:
-        require_slurm()
+    elif keys.cluster.executor is Executor.slurm:
+        _submit(keys)
+    else:
+        _prepare_here(keys, DataPaths(absolute(keys.data)))
+
+
+def _prepare_here(keys: PrepareKeys, data: DataPaths) -> None:
     display = Display()
-    plan = make_plan(
-        absolute(keys.source), data, keys.clips, keys.genres, keys.split, progress=display.progress("catalogue: files")
-    )
+    catalogued = display.progress("catalogue: files")
+    plan = make_plan(absolute(keys.source), data.root, keys.clips, keys.genres, keys.split, progress=catalogued)
     display.end()
-    if is_prepared(data, plan.request):
+    if is_prepared(data.root, plan.request):
         # Planning has listed the files anew; only the index knows which of them could not be used.
-        build_index(data)
         display.line(f"prepare: {plural(plan.num_recordings, 'recording')} in shards already")
     else:
-        work = _work(data, plan, cluster)
-        if cluster.executor is Executor.slurm:
-            calls = [(tasks.work, task.function, *task.arguments) for task in work]
-            folder = fresh_folder(data / "jobs", "prepare")
-            workers = submit(submission(keys, len(work)), folder, slurm_tasks.run, calls)
-            last = (folder, len(work), tasks.index, data)
-            small = replace(submission(keys, 1), name=f"wavenet-index-{data.name}")
-            submit(small, fresh_folder(data / "jobs", "index"), slurm_tasks.run_after, [last], after=workers)
-            return
-        run_array("prepare", work, data / "jobs", cluster, display)
-        build_index(data)
-    for line in _in_words(read_facts(data), data):
+        run_array("prepare", _work(data.root, plan, keys.cluster), data.jobs, keys.cluster, display)
+    build_index(data.root)
+    for line in _in_words(read_facts(data.root), data):
         display.line(line)
+
+
+def _submit(keys: PrepareKeys) -> None:
+    """Leave all of it to jobs: a login node is no place to read a library of music."""
+    require_slurm()
+    data = DataPaths(absolute(keys.data))
+    if jobs := submitted.in_queue(data):
+        raise BusyError(
+            f"the data folder {shown(data.root)!r} is being prepared already: {submitted.in_words(jobs)}; "
+            f"`wavenet cancel data={shown(data.root)}` ends it"
+        )
+    stopped.unmark(data)
+    add_stages(Chain(data, keys.cluster), keys)
+    name = shown(data.root)
+    print(f"`wavenet status data={name}` tells how far it is, `wavenet cancel data={name}` ends it")
+
+
+def add_stages(chain: Chain, keys: PrepareKeys) -> None:
+    """Plan, shards and index, each as jobs of their own."""
+    source, data = absolute(keys.source), absolute(keys.data)
+    chain.add("plan", stages.plan, [(source, data, keys.clips, keys.genres, keys.split)])
+    chain.add("prepare", stages.write, [(data, world) for world in chain.workers()])
+    chain.add("index", stages.index, [(data,)])
 
 
 def submission(keys: PrepareKeys, num_workers: int | None = None) -> Submission:
@@ -86,7 +102,7 @@ def _work(data: Path, plan: Plan, cluster: ClusterConfig) -> list[ArrayTask]:
     ]
 
 
-def _in_words(facts: Mapping[str, Any], data: Path) -> Iterator[str]:
+def _in_words(facts: Mapping[str, Any], data: DataPaths) -> Iterator[str]:
     """Totals per class, and why the rest was not taken."""
     width = max(len(one["name"]) for one in facts["classes"])
     for one in facts["classes"]:
@@ -98,8 +114,8 @@ def _in_words(facts: Mapping[str, Any], data: Path) -> Iterator[str]:
     found, taken = facts["num_recordings_found"], facts["num_recordings_taken"]
     if taken < found:
         reasons = ", ".join(f"{one['count']} x {one['reason']}" for one in facts["not_taken"])
-        yield f"{found - taken} of {plural(found, 'file')} not taken ({reasons}): {shown(DataPaths(data).catalogue)}"
-    yield f"shards: {shown(data)}"
+        yield f"{found - taken} of {plural(found, 'file')} not taken ({reasons}): {shown(data.catalogue)}"
+    yield f"shards: {shown(data.root)}"
 
 
 def _amount(hours: float) -> str:

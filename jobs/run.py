@@ -7,16 +7,19 @@ from typing import TypeVar
 
 from omegaconf import MISSING
 
-from jobs.chain import submit_chain
+from jobs import stages, stopped
+from jobs.chain import Chain
 from jobs.cluster import ClusterConfig, Executor
 from jobs.compose import DEFAULT_PRESET
-from jobs.folders import DEFAULT_ROOT
+from jobs.folders import DEFAULT_ROOT, run_paths
 from jobs.generate import GenerateKeys, generate
 from jobs.generate import submission as generate_submission
+from jobs.ownership import launching, require_free, require_not_queued
 from jobs.prepare import PrepareKeys, prepare
+from jobs.prepare import add_stages as add_prepare_stages
 from jobs.prepare import submission as prepare_submission
 from jobs.report import ReportKeys, report
-from jobs.submission import print_plan
+from jobs.submission import print_plan, require_slurm
 from jobs.supervise import Watch, nobody
 from jobs.train import TrainKeys, train
 from jobs.train import submission as train_submission
@@ -67,12 +70,34 @@ def run(keys: RunKeys, watch: Watch = nobody) -> None:
         )
         return
     if keys.cluster.executor is Executor.slurm:
-        submit_chain(part(PrepareKeys, keys), part(TrainKeys, keys), part(GenerateKeys, keys), part(ReportKeys, keys))
+        _submit(keys)
         return
     prepare(part(PrepareKeys, keys))
     train(part(TrainKeys, keys), watch)
     generate(part(GenerateKeys, keys))
     report(part(ReportKeys, keys))
+
+
+def _submit(keys: RunKeys) -> None:
+    """All stages ahead.
+
+    Raises:
+        BusyError: a job of the run is in the queue, or somebody trains it.
+        UsageError: this machine has no Slurm.
+        StageFailedError: Slurm refused.
+    """
+    require_slurm()
+    run, train_keys, generate_keys = run_paths(keys.run, keys.root), part(TrainKeys, keys), part(GenerateKeys, keys)
+    require_not_queued(run, takeover=keys.takeover)
+    require_free(run, takeover=keys.takeover)
+    with launching(run):
+        stopped.unmark(run)
+        chain = Chain(run, keys.cluster)
+        add_prepare_stages(chain, part(PrepareKeys, keys))
+        chain.add("train", stages.train, [(train_keys,)], train_submission(train_keys))
+        chain.add("generate", stages.generate, [(generate_keys, world) for world in chain.workers()])
+        chain.add("report", stages.report, [(part(ReportKeys, keys),)])
+    print(f"`wavenet status run={keys.run}` tells how far it is, `wavenet cancel run={keys.run}` ends it")
 
 
 def part(schema: type[T], keys: RunKeys) -> T:

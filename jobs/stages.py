@@ -1,4 +1,4 @@
-"""The stages of `wavenet run` as Slurm starts them: each finds out its work when it begins, from what is on disk."""
+"""The stages of a chain as Slurm starts them: each finds out its work when it begins, from what is on disk."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 from jobs import signals, tasks
 from jobs.folders import absolute, run_paths
 from jobs.generate import GenerateKeys, packed
-from jobs.prepare import PrepareKeys
 from jobs.report import ReportKeys
 from jobs.results import Done, Failed, caught
 from jobs.train import TrainKeys, ordered
+from wavenet.audio.clips import ClipsConfig
+from wavenet.catalogue.genres import GenresConfig
+from wavenet.catalogue.split import SplitConfig
 from wavenet.generation.plan import make_plan as plan_clips
 from wavenet.progress import Progress, silent
 from wavenet.shards.index import open_dataset
@@ -18,24 +20,23 @@ from wavenet.shards.plan import make_plan
 from wavenet.world import World
 
 
-def plan(keys: PrepareKeys) -> Done | Failed:
+def plan(source: Path, data: Path, clips: ClipsConfig, genres: GenresConfig, split: SplitConfig) -> Done | Failed:
     """Catalogue the music and decide what each shard will hold."""
-    return tasks.work(_plan, keys)
+
+    def planned(progress: Progress) -> int:
+        return make_plan(source, data, clips, genres, split, progress=progress).num_recordings
+
+    return tasks.work(planned)
 
 
-def _plan(keys: PrepareKeys, progress: Progress) -> int:
-    source, data = absolute(keys.source), absolute(keys.data)
-    return make_plan(source, data, keys.clips, keys.genres, keys.split, progress=progress).num_recordings
-
-
-def write(keys: PrepareKeys, world: World) -> Done | Failed:
+def write(data: Path, world: World) -> Done | Failed:
     """The share of worker ``world.rank``."""
-    return tasks.work(tasks.write_share, absolute(keys.data), world)
+    return tasks.work(tasks.write_share, data, world)
 
 
-def index(keys: PrepareKeys) -> Done | Failed:
+def index(data: Path) -> Done | Failed:
     """Complete the data folder."""
-    return tasks.index(absolute(keys.data))
+    return tasks.index(data)
 
 
 def train(keys: TrainKeys) -> Done | Failed:

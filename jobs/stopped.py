@@ -1,30 +1,30 @@
-"""The stop marker of a run: while it is there, nothing starts the run again but its user."""
+"""The stop marker of a run or a data folder: while it is there, nothing starts its jobs again but its user."""
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
 
+from jobs.folders import HasJobs
 from wavenet import durable
-from wavenet.run_paths import RunPaths
 
 
-def marker(run: RunPaths) -> Path:
+def marker(place: HasJobs) -> Path:
     """A file that batch scripts look for as well."""
-    return run.jobs / "stopped"
+    return place.jobs / "stopped"
 
 
-def is_stopped(run: RunPaths) -> bool:
-    """Whether the user wants the run to stay stopped."""
-    return marker(run).exists()
+def is_stopped(place: HasJobs) -> bool:
+    """Whether the user wants it to stay stopped."""
+    return marker(place).exists()
 
 
-def mark_stopped(run: RunPaths) -> None:
-    """Let nothing start the run again."""
-    durable.write_text(marker(run), f"{datetime.now(timezone.utc).isoformat(timespec='seconds')}\n")
+def mark_stopped(place: HasJobs) -> None:
+    """Let nothing start it again."""
+    durable.write_text(marker(place), f"{datetime.now(timezone.utc).isoformat(timespec='seconds')}\n")
 
 
-def unmark(run: RunPaths) -> None:
-    """The user starts the run again."""
-    with durable.storage_errors(marker(run)):
-        marker(run).unlink(missing_ok=True)
+def unmark(place: HasJobs) -> None:
+    """The user starts it again."""
+    with durable.storage_errors(marker(place)):
+        marker(place).unlink(missing_ok=True)

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jobs import scheduler
+from jobs.folders import HasJobs
 from jobs.scheduler import QueuedJob
 from wavenet import durable
 from wavenet.run_paths import RunPaths
 
-_NEWEST = 50  # of a run's jobs are asked for
 _DECISION = re.compile(r"\S+ job (?P<job>\S+) restart (?P<restart>\d+) on \S+: (?P<words>.*)")
+_NEWEST = 1000  # of a folder's jobs are asked for: where tasks of an array hand over, each is a job of its own
 
 
 def add(jobs: Path, job_id: str, name: str) -> None:
@@ -25,9 +26,9 @@ def add(jobs: Path, job_id: str, name: str) -> None:
         os.fsync(file.fileno())
 
 
-def names(run: RunPaths) -> dict[str, str]:
+def names(place: HasJobs) -> dict[str, str]:
     """Names of the submitted jobs by their ids, in the order of submission."""
-    return names_in(run.jobs)
+    return names_in(place.jobs)
 
 
 def names_in(jobs: Path) -> dict[str, str]:
@@ -36,9 +37,9 @@ def names_in(jobs: Path) -> dict[str, str]:
     return {job_id: name for job_id, _, name in (line.partition(" ") for line in lines) if job_id.isdigit()}
 
 
-def in_queue(*runs: RunPaths) -> list[QueuedJob] | None:
-    """Those of the runs' jobs that Slurm has in its queue; None where it gives no answer."""
-    return in_queue_of(*(run.jobs for run in runs))
+def in_queue(*places: HasJobs) -> list[QueuedJob] | None:
+    """Those of their jobs that Slurm has in its queue; None where it gives no answer."""
+    return in_queue_of(*(place.jobs for place in places))
 
 
 def in_queue_of(*folders: Path) -> list[QueuedJob] | None:
@@ -55,12 +56,6 @@ def last_decision(run: RunPaths) -> str | None:
     """What the run's newest batch script to end has noted."""
     lines = _lines(run.jobs / "decisions.log")
     return lines[-1] if lines else None
-
-
-def decisions(jobs: Path) -> dict[str, str]:
-    """The last words of each batch script in ``decisions.log``, by job or element of an array."""
-    told = (_DECISION.match(line) for line in _lines(jobs / "decisions.log"))
-    return {match["job"]: match["words"] for match in told if match}
 
 
 def decision(run: RunPaths, job_id: str, restart_count: int) -> str | None:

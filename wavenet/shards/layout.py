@@ -7,6 +7,7 @@
     <data>/shards/shard-00000.h5  clips, one after the other; never changed once it has its name
     <data>/shards/shard-00000.json  its sidecar: digest and recordings that could not be used; marks it complete
     <data>/index.json             classes, shards, split and digest; written last, so it marks the folder complete
+    <data>/jobs/                  logs of the tasks that wrote it, and their submission scripts
 
 A shard holds the dataset ``samples``, (num_samples,) 16-bit little-endian, contiguous and uncompressed so that it can
 be mapped into memory, and the group ``clips`` with one column for each field of `ClipRow`. Attributes: ``format``,
@@ -31,6 +32,14 @@ class DataPaths:
     """Paths of the data folder ``root``. Nothing is created by looking."""
 
     root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def jobs(self) -> Path:
+        return self.root / "jobs"
 
     @property
     def catalogue(self) -> Path:
