@@ -21,7 +21,7 @@ from wavenet.generation.config import SamplingConfig
 from wavenet.generation.generate import generate_levels
 from wavenet.generation.native.library import Library, find_library
 from wavenet.generation.native.packing import PackedModel
-from wavenet.generation.native.streams import Kernel, Stream
+from wavenet.generation.native.streams import Kernel, Stream, new_streams
 from wavenet.generation.streams import StreamRequest
 from wavenet.model.arrays import initial_arrays
 from wavenet.model.config import ModelConfig
@@ -77,7 +77,7 @@ class Native:
         fitting = SLICE_SECONDS * 25e9 / self.products / max(3, num_streams)
         count = max(2, int(fitting))
         requests = [StreamRequest(index % NUM_GENRES, 0, index) for index in range(num_streams)]
-        streams = [Stream(self.kernel.model, request, count * 4 * REPETITIONS) for request in requests]
+        streams = new_streams(self.kernel.model, requests, count * 4 * REPETITIONS)
         self.kernel.start(streams)
         self.kernel.draw(streams, 2, SamplingConfig())
         return streams, count

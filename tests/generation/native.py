@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from wavenet.generation.native.library import find_library
 from wavenet.generation.native.packing import PackedModel
-from wavenet.generation.native.streams import Kernel, Stream
+from wavenet.generation.native.streams import Kernel, new_streams
 from wavenet.generation.streams import StreamRequest
 from wavenet.model.arrays import array_shapes
 from wavenet.model.config import Conditioning, ModelConfig
@@ -69,6 +69,6 @@ def kernel(variant, config, arrays):
 
 def started(kernel, requests, num_samples):
     """Streams at their beginning."""
-    streams = [Stream(kernel.model, request, num_samples) for request in requests]
+    streams = new_streams(kernel.model, requests, num_samples)
     kernel.start(streams)
     return streams

@@ -15,7 +15,7 @@ from wavenet.errors import MismatchError, NumericsError, UsageError
 from wavenet.generation.config import SamplingConfig
 from wavenet.generation.generate import condition_tensor
 from wavenet.generation.native.packing import PackedModel
-from wavenet.generation.native.streams import Stream
+from wavenet.generation.native.streams import new_streams
 from wavenet.generation.sampler import Sampler
 from wavenet.generation.streams import StreamRequest, left_padded
 from wavenet.model.config import ModelConfig
@@ -109,7 +109,7 @@ def test_a_stream_does_not_depend_on_what_else_is_in_the_batch(variant, config, 
 
 def taken_over(native, stream):
     """The same stream in a new object, as after a restart."""
-    copy = Stream(native.model, stream.request, len(stream.levels))
+    (copy,) = new_streams(native.model, [stream.request], len(stream.levels))
     copy.load_arrays(stream.to_arrays())
     return copy
 
@@ -146,7 +146,7 @@ def test_extreme_activations_saturate_the_gate(variant):
 def test_a_condition_that_the_model_does_not_know_is_refused(condition):
     model = PackedModel(SMALL, random_arrays(SMALL, 0))
     with pytest.raises(UsageError, match="class id from 0 to 2"):
-        Stream(model, StreamRequest(condition, 0, 0), 1)
+        new_streams(model, [StreamRequest(condition, 0, 0)], 1)
 
 
 def test_weights_of_another_shape_are_refused_by_name():
@@ -166,6 +166,8 @@ def test_weights_that_are_not_finite_are_refused_by_name():
 def test_a_state_of_another_model_is_refused():
     native = kernel(VARIANTS[0], SMALL, random_arrays(SMALL, 0))
     wider = ModelConfig(layers_per_stack=4, residual_channels=21, dilation_channels=12, num_conditions=3)
-    other = Stream(PackedModel(wider, random_arrays(wider, 0)), StreamRequest(0, 0, 0), 5)
+    request = StreamRequest(0, 0, 0)
+    (other,) = new_streams(PackedModel(wider, random_arrays(wider, 0)), [request], 5)
+    (stream,) = new_streams(native.model, [request], 5)
     with pytest.raises(ValueError, match="another model"):
-        other.load_arrays(Stream(native.model, StreamRequest(0, 0, 0), 5).to_arrays())
+        other.load_arrays(stream.to_arrays())

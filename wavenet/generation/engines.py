@@ -15,7 +15,7 @@ from wavenet.generation.config import SamplingConfig, Variant, Weights
 from wavenet.generation.in_progress import Keeper
 from wavenet.generation.native.batch import draw_all
 from wavenet.generation.native.library import find_library
-from wavenet.generation.native.streams import Kernel, Stream
+from wavenet.generation.native.streams import Kernel, new_streams
 from wavenet.generation.restore import restore, restore_packed
 from wavenet.generation.streams import StreamRequest
 from wavenet.model.config import ModelConfig
@@ -126,7 +126,7 @@ class NativeEngine:
         return self._threads * max(1, min(_MOST_STREAMS, fitting))
 
     def draw(self, work: Work, drawn: Drawn) -> Levels:
-        streams = [Stream(self._kernel.model, request, work.num_samples) for request in work.streams]
+        streams = new_streams(self._kernel.model, work.streams, work.num_samples)
         made_for = [f"{self._variant.value} {what}" for what in work.made_for]
         keeper = Keeper(work.files, streams, made_for, self._save_seconds)
         started = time.monotonic()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet.generation.config import SamplingConfig
-from wavenet.generation.native.streams import Kernel, Stream
+from wavenet.generation.native.streams import Kernel, Stream, new_streams
 from wavenet.generation.streams import StreamRequest, require_work
 from wavenet.progress import Progress, silent
 
@@ -78,7 +78,7 @@ def generate_levels(
         UsageError: no stream, no sample, or a condition that the model does not know.
     """
     require_work(streams, num_samples)
-    started = [Stream(kernel.model, request, num_samples) for request in streams]
+    started = new_streams(kernel.model, streams, num_samples)
     kernel.start(started)
     draw_all(kernel, started, sampling, lambda: progress(started[0].num_drawn, num_samples), threads)
     return np.stack([stream.levels for stream in started])

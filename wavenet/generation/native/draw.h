@@ -4,6 +4,8 @@
 
 #pragma once
 
+#include <cmath>
+
 #include "vector.h"
 
 namespace wavenet::WAVENET_VARIANT {
@@ -13,19 +15,20 @@ inline Doubles exponential(Doubles x) {
     const Doubles least = all(-700.0);
     const Doubles bounded = x < least ? least : x;
     constexpr double shift = 0x1.8p52;
-    const Doubles shifted = bounded * all(0x1.71547652b82fep0) + all(shift);
+    const Doubles shifted = multiply_add(bounded, all(0x1.71547652b82fep0), all(shift));
     const Doubles n = shifted - all(shift);
-    const Doubles r = (bounded - n * all(0x1.62e42feep-1)) - n * all(0x1.a39ef35793c76p-33);
+    Doubles r = multiply_add(n, all(-0x1.62e42feep-1), bounded);  // ln 2 in two parts, n · the first is exact
+    r = multiply_add(n, all(-0x1.a39ef35793c76p-33), r);
     Doubles y = all(1.0 / 6227020800.0);  // 1/13!
     constexpr double factors[] = {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320,
                                   1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0};
-    for (double factor : factors) y = y * r + all(factor);
+    WAVENET_UNROLLED for (double factor : factors) y = multiply_add(y, r, all(factor));
     const Doubles power = (Doubles)((Longs)y + ((Longs)shifted << 52));
     return x < least ? Doubles{} : power;
 }
 
 constexpr int most_levels = 256;
-constexpr int block_levels = 16;
+constexpr int block_levels = panel_width;
 
 struct Distribution {
     alignas(64) double weights[most_levels];  // probabilities, not divided by their sum
@@ -60,20 +63,17 @@ uint32_t lowest_rank(Rule is_kept) {
     return low;
 }
 
+// Beyond the last level weights are 0, up to the end of its block.
 inline void weigh(Distribution &found, const float *logits, double temperature) {
-    double largest = static_cast<double>(logits[0]);
-    alignas(64) double scaled[most_levels] = {};
-    for (int level = 0; level < found.num_levels; ++level) {
-        scaled[level] = static_cast<double>(logits[level]) / temperature;
-        largest = scaled[level] > largest || level == 0 ? scaled[level] : largest;
-    }
-    for (int level = 0; level < found.num_levels; level += double_lanes) {
-        Doubles exponents;
-        std::memcpy(&exponents, scaled + level, sizeof exponents);
-        const Doubles weights = exponential(exponents - all(largest));
-        std::memcpy(found.weights + level, &weights, sizeof weights);
-    }
-    for (int level = found.num_levels; level < most_levels; ++level) found.weights[level] = 0;
+    const double factor = 1 / temperature;
+    float largest = logits[0];
+    for (int level = 1; level < found.num_levels; ++level) largest = logits[level] > largest ? logits[level] : largest;
+    const double most = static_cast<double>(largest) * factor;
+    const int end = static_cast<int>(padded(found.num_levels));
+    for (int level = 0; level < found.num_levels; ++level) found.weights[level] = static_cast<double>(logits[level]) * factor;
+    for (int level = found.num_levels; level < end; ++level) found.weights[level] = -HUGE_VAL;
+    for (int level = 0; level < end; level += double_lanes)
+        store(found.weights + level, exponential(load(found.weights + level) - all(most)));
 }
 
 inline void rank(Distribution &found, const float *logits) {
@@ -100,11 +100,13 @@ inline void keep_likeliest(Distribution &found, const float *logits, const Sampl
 inline int invert(const Distribution &found, float uniform) {
     double up_to[most_levels / block_levels];
     double sum = 0;
-    const int num_blocks = (found.num_levels + block_levels - 1) / block_levels;
+    const int num_blocks = static_cast<int>(padded(found.num_levels) / block_levels);
     for (int block = 0; block < num_blocks; ++block) {
-        double parts[4] = {};
-        for (int level = 0; level < block_levels; ++level) parts[level % 4] += found.weights[block * block_levels + level];
-        up_to[block] = sum += (parts[0] + parts[1]) + (parts[2] + parts[3]);
+        Doubles parts{};
+        for (int level = 0; level < block_levels; level += double_lanes)
+            parts += load(found.weights + block * block_levels + level);
+        for (int lane = 0; lane < double_lanes; ++lane) sum += parts[lane];
+        up_to[block] = sum;
     }
     const double threshold = static_cast<double>(uniform) * sum;
     int block = 0;

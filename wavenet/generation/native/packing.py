@@ -132,6 +132,11 @@ class PackedModel:
         return (self.config.kernel_size - 1) * sum(self.config.dilations) * self.config.residual_channels
 
     @property
+    def bias_floats(self) -> int:
+        """Size of what `bias_rows` gives."""
+        return 2 * self.config.num_layers * _padded(self.config.dilation_channels)
+
+    @property
     def address(self) -> Any:
         """What the library's functions take for a model."""
         return ctypes.addressof(self.fields)

@@ -18,6 +18,18 @@ from wavenet.generation.native.library import MOST_TAPS, Library, SamplingFields
 from wavenet.generation.native.packing import PackedModel
 from wavenet.generation.streams import StreamRequest, left_padded
 
+_LINE_FLOATS = 16
+_STAGGER_FLOATS = 5 * _LINE_FLOATS
+"""Between one stream's memory and the next: at equal distances from page boundaries all rows of all streams would fall
+into the same few places of the cache."""
+
+
+def new_streams(model: PackedModel, requests: Sequence[StreamRequest], num_samples: int) -> list[Stream]:
+    """A `Stream` of ``num_samples`` levels for each request, all in one piece of memory: it gets large pages."""
+    stride = -(-Stream.num_floats(model) // _LINE_FLOATS) * _LINE_FLOATS + _STAGGER_FLOATS
+    memory = aligned(4 * stride * len(requests)).view(np.float32).reshape(len(requests), stride)
+    return [Stream(model, request, num_samples, row) for request, row in zip(requests, memory, strict=True)]
+
 
 class Stream:
     """One stream: its past in every layer, and the levels drawn so far.
@@ -26,23 +38,31 @@ class Stream:
         model: whose weights it is moved on with.
         request: its condition, draws and priming.
         num_samples: levels to be drawn in all.
+        memory: zeros, at least `num_floats` of them, for this stream alone.
 
     Attributes:
         levels: (num_samples,) uint8; those from ``num_drawn`` on are not drawn yet.
         fields: what the kernel is given, and moves on in place: whenever Python runs, the state is whole.
     """
 
-    def __init__(self, model: PackedModel, request: StreamRequest, num_samples: int) -> None:
+    def __init__(
+        self, model: PackedModel, request: StreamRequest, num_samples: int, memory: NDArray[np.float32]
+    ) -> None:
         self.request = request
         self.levels = np.zeros(num_samples, np.uint8)
-        self._bias = model.bias_rows(request.condition)
-        self._rings = aligned(4 * model.ring_floats).view(np.float32)
+        self._rings, bias = memory[: model.ring_floats], memory[model.ring_floats : self.num_floats(model)]
+        bias[:] = model.bias_rows(request.condition).ravel()
         self.fields = StreamFields(
             rings=self._rings.ctypes.data,
-            bias=self._bias.ctypes.data,
+            bias=bias.ctypes.data,
             levels=self.levels.ctypes.data,
             recent=(ctypes.c_uint8 * MOST_TAPS)(*[model.config.silence_level] * MOST_TAPS),
         )
+
+    @staticmethod
+    def num_floats(model: PackedModel) -> int:
+        """Size of a stream's memory."""
+        return model.ring_floats + model.bias_floats
 
     @property
     def num_drawn(self) -> int:

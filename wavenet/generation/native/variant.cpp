@@ -72,15 +72,21 @@ void turn_ring(const Model &model, int layer, float *ring, int32_t &oldest, floa
     oldest = oldest + 1 == num_rows ? 0 : oldest + 1;
 }
 
-// The rings of many streams are larger than the core's own cache; a layer's products are time enough to fetch the next's.
-void fetch_ring(const Model &model, int layer, const float *ring, int32_t oldest) {
+void fetch(const float *row, int64_t width) {
+    for (int64_t at = 0; at < width; at += line_floats) __builtin_prefetch(row + at);
+}
+
+// What is a stream's own is larger, for many streams, than the core's own cache; the products of one layer are time
+// enough to fetch the next one's.
+void fetch_stream(const Model &model, int layer, const float *ring, int32_t oldest, const float *bias) {
     const int width = model.residual_channels, num_rows = ring_rows(model, layer);
     int row = oldest;
     for (int tap = 0; tap < model.kernel_size - 1; ++tap) {
-        for (int at = 0; at < width; at += line_floats) __builtin_prefetch(ring + int64_t{row} * width + at);
+        fetch(ring + int64_t{row} * width, width);
         row += model.dilations[layer];
         if (row >= num_rows) row -= num_rows;
     }
+    fetch(bias, 2 * padded(model.dilation_channels));
 }
 
 // As if the newest input had been there for ever.
@@ -109,7 +115,8 @@ void take(const Model &model, Stream *const *streams, int num_streams, const Wor
         ring += int64_t{ring_rows(model, layer)} * residual;
         if (!is_filling && layer + 1 < model.num_layers)
             for (int s = 0; s < num_streams; ++s)
-                fetch_ring(model, layer + 1, streams[s]->rings + ring, work.oldest[s * model.num_layers + layer + 1]);
+                fetch_stream(model, layer + 1, streams[s]->rings + ring, work.oldest[s * model.num_layers + layer + 1],
+                             streams[s]->bias + (layer + 1) * 2 * filter_width);
         const int num_inputs = model.kernel_size * residual;
         product(model.filter_gate + layer * panels * num_inputs * panel_width, num_inputs, static_cast<int>(panels),
                 work.taps, work.activations, work.activations, num_streams);

@@ -53,6 +53,16 @@ inline void store(float *to, Vector value) {
     std::memcpy(to, &value, sizeof value);
 }
 
+inline Doubles load(const double *from) {
+    Doubles value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
+inline void store(double *to, Doubles value) {
+    std::memcpy(to, &value, sizeof value);
+}
+
 inline Vector all(float value) {
     return value - Vector{};
 }
@@ -69,6 +79,18 @@ inline Vector multiply_add(Vector a, Vector b, Vector c) {
     return (Vector)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #elif defined(__aarch64__)
     return (Vector)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
+inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) {
+#if defined(__AVX512F__)
+    return (Doubles)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__AVX2__)
+    return (Doubles)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__)
+    return (Doubles)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 #else
     return a * b + c;
 #endif
