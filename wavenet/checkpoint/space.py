@@ -7,12 +7,9 @@ that on every file system. So the room is taken for a moment: what a quota refus
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from wavenet import durable
 from wavenet.errors import StorageError
@@ -38,10 +35,9 @@ class Need:
         return Need(self.num_bytes * count, self.num_files * count)
 
 
-def need_of(arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> Need:
-    """What one checkpoint of ``arrays`` takes at most."""
-    num_bytes = sum(array.nbytes for members in arrays.values() for array in members.values())
-    return Need(num_bytes + _BESIDE_ARRAYS_BYTES * (len(arrays) + 1), len(arrays) + 2)
+def need_of(group_bytes: Collection[int]) -> Need:
+    """What one checkpoint takes at most whose groups of arrays have ``group_bytes``."""
+    return Need(sum(group_bytes) + _BESIDE_ARRAYS_BYTES * (len(group_bytes) + 1), len(group_bytes) + 2)
 
 
 def require_room(folder: Path, need: Need) -> None:

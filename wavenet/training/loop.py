@@ -54,7 +54,7 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
                 attempt = _Attempt(job, dataset, optimizer, group, recorder, rescue)
                 done = restore(optimizer, checkpoint)
                 if recorder is not None:
-                    recorder.require_room(optimizer)
+                    recorder.require_room(job.model)
                 outcome = attempt.run_from(done, stop)
                 if recorder is not None:
                     outcome = replace(outcome, cause=stop.settled(outcome.cause))

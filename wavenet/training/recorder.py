@@ -9,11 +9,12 @@ from typing import Any
 
 from wavenet.checkpoint import space, state, store
 from wavenet.checkpoint.ledger import Ledger
-from wavenet.checkpoint.retention import Retention
 from wavenet.checkpoint.store import Committed
+from wavenet.model.config import ModelConfig
 from wavenet.run_paths import RunPaths
 from wavenet.training.config import TrainingConfig
 from wavenet.training.history import HistoryWriter
+from wavenet.training.room import retention_of, room_needed
 from wavenet.training.step import Optimizer, StepResult
 from wavenet.training.validation import ValidationResult
 
@@ -62,19 +63,10 @@ class Recorder:
         """The newest committed step; 0 where there is none."""
         return self.committed[-1].step if self.committed else 0
 
-    @property
-    def _retention(self) -> Retention:
-        return Retention(self.config.keep_newest, self.config.keep_every, self.config.kept_steps)
-
-    def require_room(self, optimizer: Optimizer) -> None:
+    def require_room(self, model: ModelConfig) -> None:
         """Raise `StorageError` where the checkpoints to come would not fit, before hours are spent on them."""
-        every, last = self.config.checkpoint_every, self.config.num_steps
-        coming = {*self.config.kept_steps, *(range(every, last + 1, every) if every else ())}
-        coming = {step for step in coming if step > self.saved_step}
-        if coming:
-            present = {checkpoint.step for checkpoint in self.committed}
-            count = max(1, self._retention.most_at_once(present | coming) - len(present))
-            need = space.need_of(optimizer.arrays()).times(count)
+        need = room_needed(model, self.config, [checkpoint.step for checkpoint in self.committed])
+        if need is not None:
             space.require_room(self.run.checkpoint_room(self.ledger.attempt), need)
 
     def told(self, cause: str) -> None:
@@ -111,7 +103,7 @@ class Recorder:
         self.slowest_commit = max(seconds, self.slowest_commit or 0.0)
         self.history.append("commit", step=step, seconds=seconds, bytes=state.size_bytes(new.path))
         self.history.sync()
-        self.committed = store.retain(self.run, self.ledger, self._retention, [*self.committed, new])
+        self.committed = store.retain(self.run, self.ledger, retention_of(self.config), [*self.committed, new])
         self.clock.restart()
         self.announce(f"committed checkpoint {new.path.name}")
 
