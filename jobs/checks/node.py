@@ -63,29 +63,40 @@ def _shared(visited: Visited, group: Group) -> Finding:
 
 def _slurm(errand: Errand, group: Group) -> list[Finding]:
     """By scontrol a job puts itself back into the queue; by sbatch it submits a successor where that is refused."""
-    facts = scheduler.facts_of(placement().job_id or "")
+    job_id = placement().job_id or ""
+    has_scontrol = bool(scheduler.settings())
+    is_dropped = has_scontrol and scheduler.facts_of(job_id).get("Requeue") == "0"
     refusal = scheduler.would_refuse(errand.options)
-    return [_requeue(facts, refusal, group), _submit(facts, refusal, group)]
+    found = _requeue(refusal, group, has_scontrol=has_scontrol, is_dropped=is_dropped)
+    return [_queue(job_id, group), found, _submit(refusal, group, has_scontrol=has_scontrol)]
 
 
-def _requeue(facts: dict[str, str], refusal: str | None, group: Group) -> Finding:
-    if not facts:
+def _queue(job_id: str, group: Group) -> Finding:
+    """Without squeue a job cannot tell a preemption from its user's scancel, and does not come back."""
+    if scheduler.ask([job_id]) is None:
+        remedy = "ask the administrators for squeue on the compute nodes; until then start interrupted runs again"
+        return group.problem("squeue", "squeue does not work here, so a job that is interrupted stays away", remedy)
+    return group.ok("squeue", "squeue works here, so a job finds out why it is ended")
+
+
+def _requeue(refusal: str | None, group: Group, *, has_scontrol: bool, is_dropped: bool) -> Finding:
+    if not has_scontrol:
         found = "scontrol does not work here, so a job cannot put itself back into the queue"
         if refusal is None:
             found = f"{found}; it submits a successor instead, with another id"
             return group.warning("scontrol", found, _ASK_FOR_SCONTROL)
         remedy = f"{_ASK_FOR_SCONTROL}; until then start a run again when it was interrupted"
         return group.problem("scontrol", found, remedy)
-    if facts.get("Requeue") == "0":
+    if is_dropped:
         found = "this job asked to be put back when it is interrupted, and Slurm has it down as one that is not"
         return group.problem("scontrol", found, "ask the administrators why --requeue is dropped")
     return group.ok("scontrol", "scontrol works here, so a job can put itself back into the queue")
 
 
-def _submit(facts: dict[str, str], refusal: str | None, group: Group) -> Finding:
+def _submit(refusal: str | None, group: Group, *, has_scontrol: bool) -> Finding:
     if refusal is None:
         return group.ok("sbatch", "jobs may be submitted from here")
     remedy = "nothing while scontrol works; on a partition that cancels jobs, start the run again after a preemption"
-    if not facts:
+    if not has_scontrol:
         remedy = "ask the administrators for sbatch on the compute nodes"
     return group.warning("sbatch", f"no job may be submitted from here: {refusal}", remedy)

@@ -54,12 +54,11 @@ def examine(
     with ExitStack() as ends:
         try:
             visited = [node.Visited(name, folder, _sign(folder, ends)) for name, folder in folders.items()]
+            return _sent(cluster, tuple(visited), wait_seconds, say)
         except OSError as error:
-            found = f"no job was sent to a compute node: {error}"
-            return Answer(
-                [_GROUP.problem("job", found, "choose folders that you may write to, with root=, run=, data=")]
-            )
-        return _sent(cluster, tuple(visited), wait_seconds, say)
+            found = f"no job can be sent to a compute node: {error}"
+            remedy = "choose folders that you may write to and that have room, with root=, run= or data="
+            return Answer([_GROUP.problem("job", found, remedy)])
 
 
 def _sign(folder: Path, ends: ExitStack) -> Path:
