@@ -15,6 +15,7 @@ from wavenet.shards.index import Dataset
 from wavenet.training import determinism
 from wavenet.training.history import HistoryWriter
 from wavenet.training.identity import Identity, identity_of, require_same
+from wavenet.training.image import image_version
 from wavenet.training.job import TrainingJob
 from wavenet.training.process_group import ProcessGroup
 from wavenet.training.recorder import Announce, CheckpointClock, Recorder
@@ -56,7 +57,11 @@ def _told_by_first(group: ProcessGroup) -> Path | None:
 
 
 def _claim(job: TrainingJob, dataset: Dataset, announce: Announce) -> Recorder:
-    numerics = {**determinism.numeric_versions(), "fingerprint": determinism.fingerprint(job.model)}
+    numerics = {
+        **determinism.numeric_versions(),
+        **image_version(),
+        "fingerprint": determinism.fingerprint(job.model),
+    }
     identity = identity_of(
         model=job.model, training=job.training, seed=job.seed, data_digest=dataset.digest, numerics=numerics
     )
