@@ -12,7 +12,7 @@ DEMO ?= demo
 WORKERS ?= 2
 PYTEST_ARGUMENTS ?=
 
-.PHONY: help demo test tests check format environment developers tools benchmarks clean
+.PHONY: help demo test tests check format environment developers tools benchmarks soak clean
 
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/' | expand -t 20
@@ -41,6 +41,9 @@ format: developers  ## put the code into the house's format
 
 benchmarks: developers  ## measure; prints a table and writes JSON to build/benchmarks
 	$(BIN)/python -m tests.benchmarks
+
+soak: developers  ## end the writer of checkpoints at thousands of its system calls; prints a table
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crashes
 
 environment: $(VENV)/.made
 developers: $(VENV)/.made-for-developers

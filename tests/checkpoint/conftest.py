@@ -24,8 +24,16 @@ def arrays_of(step):
 
 
 @pytest.fixture
-def commit(run):
-    def commit(ledger: Ledger, step: int):
+def commit_to():
+    def commit_to(run: RunPaths, ledger: Ledger, step: int):
         return store.commit(run, ledger, {"step": step, "position": step}, arrays_of(step))
+
+    return commit_to
+
+
+@pytest.fixture
+def commit(run, commit_to):
+    def commit(ledger: Ledger, step: int):
+        return commit_to(run, ledger, step)
 
     return commit

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from itertools import chain
 from typing import Any
 
 from wavenet import durable
@@ -89,7 +90,7 @@ def _newest_number(run: RunPaths) -> int:
 
 
 def _read_entry(run: RunPaths, number: int, pauses: Sequence[float] = ()) -> Entry:
-    for pause in (0.0, *pauses):
+    for pause in chain((0.0,), pauses):
         time.sleep(pause)
         try:
             content = json.loads(run.ledger_entry(number).read_text(encoding="utf-8"))
@@ -129,7 +130,7 @@ class Ledger:
             StorageError: the run folder cannot be written.
         """
         _make_folders(run)
-        for pause in (0.0, *pauses):
+        for pause in chain((0.0,), pauses):
             time.sleep(pause)
             entries = read_entries(run, pauses)
             ledger = cls(run, _next_attempt(entries), len(entries))

@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from wavenet.checkpoint.state import Arrays
 from wavenet.errors import DamagedError, FencedError, InputError, StorageError
 from wavenet.run_paths import RunPaths
 
-_OWN_NAME = re.compile(r"(step-\d+|\.room)(\.attempt-\d+)?")
+_OWN_NAME = re.compile(r"(step-(?P<step>\d+)|\.room)(\.attempt-\d+)?")
 
 
 @dataclass(frozen=True)
@@ -165,21 +166,58 @@ def recover(run: RunPaths, ledger: Ledger, pauses: Sequence[float] = PAUSES_SECO
         FencedError, StorageError: as in `commit`.
     """
     entries = read_entries(run, pauses)
+    damages = _mend(run, ledger, entries)
+    if damages:
+        entries = read_entries(run)
     for checkpoint in _committed(run, entries):
         payload = run.checkpoint_payload(checkpoint.step, checkpoint.attempt)
         _give_final_name(ledger, payload, run.checkpoint(checkpoint.step))
     committed = _committed(run, entries)
     _remove_leftovers(run, ledger, {checkpoint.path for checkpoint in committed})
-    damages: list[str] = []
+    has_any = bool(committed)
     while committed:
         damage = _damage(committed[-1], pauses)
         if damage is None:
             return Recovered(committed, damages)
-        damages.append(damage)
+        damages.append(f"{damage}; it was set aside")
         _set_aside(ledger, committed.pop())
-    if damages:
+    if has_any:
         raise DamagedError(f"no checkpoint of the run {run.name!r} is sound: {'; '.join(damages)}")
-    return Recovered([], [])
+    return Recovered([], damages)
+
+
+def _mend(run: RunPaths, ledger: Ledger, entries: list[Entry]) -> list[str]:
+    """Write down again what a damaged entry may have said: a sound checkpoint that no other entry names counts."""
+    damaged = [entry.number for entry in entries if entry.kind == "damaged"]
+    if not damaged:
+        return []
+    with durable.storage_errors(run.checkpoints):
+        for checkpoint in _committed(run, entries):
+            if not checkpoint.path.exists():
+                ledger.append("delete", step=checkpoint.step, reason="missing")
+        named = {entry.facts["step"] for entry in entries if entry.kind in ("commit", "delete")}
+        for path in sorted(run.checkpoints.iterdir()):
+            match = _OWN_NAME.fullmatch(path.name)
+            if match and match["step"] and int(match["step"]) not in named and _is_sound(path):
+                named.add(int(match["step"]))
+                _commit_again(run, ledger, int(match["step"]), path)
+    return [f"entry {number} of the ledger of the run {run.name!r} is damaged" for number in damaged]
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        state.verify(path)
+    except (DamagedError, InputError):
+        return False
+    return True
+
+
+def _commit_again(run: RunPaths, ledger: Ledger, step: int, path: Path) -> None:
+    payload = run.checkpoint_payload(step, ledger.attempt)
+    path.rename(payload)
+    durable.sync_folder(run.checkpoints)
+    facts = {"digest": state.digest_of(payload), "bytes": state.size_bytes(payload)}
+    ledger.append("commit", step=step, payload=payload.name, **facts)
 
 
 def _remove_leftovers(run: RunPaths, ledger: Ledger, listed: Collection[Path]) -> None:
@@ -192,7 +230,7 @@ def _remove_leftovers(run: RunPaths, ledger: Ledger, listed: Collection[Path]) -
 
 def _damage(checkpoint: Committed, pauses: Sequence[float]) -> str | None:
     damage = ""
-    for pause in (0.0, *pauses):
+    for pause in chain((0.0,), pauses):
         time.sleep(pause)
         try:
             state.verify(checkpoint.path, checkpoint.digest)
