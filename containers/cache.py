@@ -33,10 +33,13 @@ def digest_of(*texts: str | bytes) -> str:
     return digest.hexdigest()[:16]
 
 
-def kept(folder: Path, kind: str, digest: str, make: Callable[[Path], None]) -> Path:
+def kept(folder: Path, kind: str, digest: str, make: Callable[[Path], None], *, is_only: bool = False) -> Path:
     """The thing, made now by ``make(empty folder)`` if it is not there.
 
     Whoever wants it while another makes it waits for that one.
+
+    Args:
+        is_only: others of its kind are removed once it is made.
     """
     place = folder / f"{kind}-{digest}"
     if place.exists():
@@ -46,15 +49,18 @@ def kept(folder: Path, kind: str, digest: str, make: Callable[[Path], None]) -> 
         if place.exists():
             return place
         for left in folder.glob(f"{kind}-*{_UNFINISHED}"):  # by one that was killed: we hold the lock
-            _remove(left)
+            remove(left)
         unfinished = place.with_name(place.name + _UNFINISHED)
         unfinished.mkdir()
         try:
             make(unfinished)
         except BaseException:
-            _remove(unfinished)
+            remove(unfinished)
             raise
         unfinished.rename(place)
+        for other in folder.glob(f"{kind}-*") if is_only else ():
+            if other != place:
+                remove(other)
     return place
 
 
@@ -68,6 +74,7 @@ def _alone(lock: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
+    """Remove a folder of ours, with all that is in it."""
     # A root may have had file systems mounted in it, which are not ours to empty.
     run(["rm", "-r", "--one-file-system", str(folder)])

@@ -9,8 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from containers import base, cache, context, images, root
+from containers import base, cache, context, images, root, tried
 from containers.errors import BuildError
+from slurm.devcluster.errors import DevclusterError
 
 COMMAND = "containers/build"
 
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
     start = time.monotonic()
     try:
         place = options.run(options)
-    except BuildError as problem:
+    except (BuildError, DevclusterError) as problem:
         say(f"build: {problem}")
         return 1
     except KeyboardInterrupt:
@@ -47,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     things = parser.add_subparsers(required=True, metavar="THING")
     each = things.add_parser("root", parents=[common], help="a Debian with a recent Slurm, for slurm/devcluster --root")
     each.set_defaults(run=_root)
+    each = things.add_parser("tried", parents=[common], help="the image that the tests run in, built in the root")
+    each.set_defaults(run=_tried)
     for thing, meaning, run in (
         ("sif", "an image file for Apptainer and Singularity", _sif),
         ("oci", "an archive for podman, docker and charliecloud", _oci),
@@ -70,6 +73,10 @@ def _image_options() -> argparse.ArgumentParser:
 
 def _root(options: argparse.Namespace) -> Path:
     return root.root(options.cache.absolute())
+
+
+def _tried(options: argparse.Namespace) -> Path:
+    return tried.image(options.cache.absolute())
 
 
 def _context(options: argparse.Namespace) -> Path:

@@ -1,0 +1,40 @@
+"""The image that the tests run in: of this checkout as it is, made anew when something in it has changed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from containers import cache, context, inside, root
+
+_PARTS = ("wavenet", "jobs", "slurm", "containers")
+_LOOSE = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE")
+_MADE = {".pyc", ".so", ".stamp"}
+
+
+def image(folder: Path) -> Path:
+    """The image in the cache ``folder``, made if it is not there. The image of an earlier state is removed.
+
+    Raises:
+        BuildError: it cannot be made here, and why.
+    """
+
+    def make(place: Path) -> None:
+        gathered = place / "context"
+        gathered.mkdir()
+        context.write(context.Wanted("cpu", context.LOCAL), gathered, folder)
+        inside.build_sif(root.root(folder), gathered, place / "wavenet.sif")
+        cache.remove(gathered)
+
+    return cache.kept(folder, "image", _digest(), make, is_only=True) / "wavenet.sif"
+
+
+def _digest() -> str:
+    files = [context.PROJECT / name for name in _LOOSE]
+    for part in _PARTS:
+        files += [path for path in sorted((context.PROJECT / part).rglob("*")) if path.is_file()]
+    texts: list[str | bytes] = [sys.version]
+    for path in files:
+        if path.suffix not in _MADE:
+            texts += [str(path.relative_to(context.PROJECT)), path.read_bytes()]
+    return cache.digest_of(*texts)
