@@ -26,17 +26,15 @@ class CancelKeys:
     root: str = key(DEFAULT_ROOT, "folder of the runs that are given by name")
     data: str = key("", "instead of a run: folder of shards whose preparation is to end; for example data=data")
 
-    def __post_init__(self) -> None:
-        if not self.run and not self.data:  # a run brings its own data= along
-            raise UsageError("cancel needs run=NAME, or data=FOLDER for what `wavenet prepare` has submitted")
-
 
 def cancel(keys: CancelKeys) -> None:
     """Mark the run as stopped, then end its jobs and processes.
 
     The mark comes first: a job that is just being put back, or handed over to another, sees it.
     """
-    if not keys.run:
+    if not keys.run and not keys.data:
+        raise UsageError("cancel needs run=NAME, or data=FOLDER for what `wavenet prepare` has submitted")
+    if not keys.run:  # a run brings its own data= along
         _cancel_preparation(DataPaths(absolute(keys.data)))
         return
     run = run_paths(keys.run, keys.root)

@@ -167,7 +167,7 @@ def _former_plan(paths: DataPaths) -> Plan | None:
     """
     if paths.plan.exists():
         return read_plan(paths.root)
-    ours = {path.name for path in (paths.catalogue, paths.plan, paths.shards, paths.index)}
+    ours = {path.name for path in (paths.catalogue, paths.plan, paths.shards, paths.index, paths.jobs)}
     if paths.root.is_dir():
         foreign = [path for path in sorted(paths.root.iterdir()) if path.name not in ours and path.name[0] != "."]
         if foreign:
