@@ -9,7 +9,6 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +89,8 @@ def _dispatch(words: list[str]) -> None:
         print(overview(VERBS))
         return
     if words[0] in ("--version", "-V"):
+        from importlib.metadata import version  # not for every command: it takes a twentieth of a second
+
         print(f"wavenet {version('wavenet-exploration')}")
         return
     verb = _find(words[0])
