@@ -25,13 +25,14 @@ _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-exceptions"
 # The kernel says itself where a multiplication and an addition are one: bits must not depend on the compiler.
 _ARITHMETIC = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 _WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wno-psabi")
-_Variants = dict[str, tuple[str, ...]]
-_X86_64: _Variants = {
+Variants = dict[str, tuple[str, ...]]
+"""Names, and the flags that each is compiled with; the fastest first."""
+_X86_64: Variants = {
     "avx512": ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"),
     "avx2": ("-mavx2", "-mfma"),
     "portable": (),
 }
-_VARIANTS: dict[str, _Variants] = {"x86_64": _X86_64, "AMD64": _X86_64, "aarch64": {"neon": ()}, "arm64": {"neon": ()}}
+VARIANTS: dict[str, Variants] = {"x86_64": _X86_64, "AMD64": _X86_64, "aarch64": {"neon": ()}, "arm64": {"neon": ()}}
 
 
 class BuildError(Exception):
@@ -39,14 +40,14 @@ class BuildError(Exception):
 
 
 def build(
-    folder: Path = SOURCE, *, compiler: str | None = None, machine: str | None = None, strict: bool = False
+    folder: Path = SOURCE, *, compiler: str | None = None, variants: Variants | None = None, strict: bool = False
 ) -> Path:
     """Compile the library into ``folder`` unless the one there is of the same source, compiler and flags.
 
     Args:
         folder: gets the library, and a stamp that says what it was made of.
         compiler: a C++17 compiler; None: the first of c++, g++ and clang++ that is installed.
-        machine: whose instruction sets are compiled, in the words of ``uname -m``; None: this one's.
+        variants: what to compile; None: all of this kind of machine.
         strict: a warning is an error.
 
     Raises:
@@ -55,7 +56,7 @@ def build(
     found = compiler or next((name for name in _COMPILERS if shutil.which(name)), None)
     if found is None:
         raise BuildError(f"there is no C++ compiler ({', '.join(_COMPILERS)}); install one, such as Debian's g++")
-    variants = _VARIANTS.get(machine or platform.machine(), {"portable": ()})
+    variants = variants or VARIANTS.get(platform.machine(), {"portable": ()})
     flags = (*_FLAGS, *_ARITHMETIC, *_WARNINGS, *(("-Werror",) if strict else ()))
     library, stamp, made_of = folder / LIBRARY, folder / _STAMP, _made_of(found, variants, flags)
     if library.is_file() and stamp.is_file() and stamp.read_text("utf-8") == made_of:
@@ -69,7 +70,7 @@ def build(
     return library
 
 
-def _made_of(compiler: str, variants: _Variants, flags: tuple[str, ...]) -> str:
+def _made_of(compiler: str, variants: Variants, flags: tuple[str, ...]) -> str:
     """A digest of everything that decides the library."""
     version = _run([compiler, "--version"])
     sources = [path.read_bytes() for path in sorted(SOURCE.glob("*.[ch]*")) if path.suffix in {".cpp", ".h"}]
@@ -77,7 +78,7 @@ def _made_of(compiler: str, variants: _Variants, flags: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-def _compile(compiler: str, flags: tuple[str, ...], variants: _Variants, scratch: Path) -> Path:
+def _compile(compiler: str, flags: tuple[str, ...], variants: Variants, scratch: Path) -> Path:
     def compiled(source: str, name: str, *options: str) -> str:
         target = str(scratch / f"{name}.o")
         _run([compiler, *flags, *options, "-c", str(SOURCE / source), "-o", target])

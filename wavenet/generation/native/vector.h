@@ -19,7 +19,10 @@
 
 namespace wavenet::WAVENET_VARIANT {
 
-#if defined(__AVX512F__)
+#if defined(WAVENET_EMULATED)  // by a test: the shape of AVX-512, computed element by element on any processor
+constexpr int vector_bytes = 64;
+constexpr int num_accumulators = 24;
+#elif defined(__AVX512F__)
 constexpr int vector_bytes = 64;
 constexpr int num_accumulators = 24;  // of 32 registers; the rest hold weights and inputs
 #elif defined(__AVX2__)
@@ -73,7 +76,10 @@ inline Doubles all(double value) {
 
 // a·b + c: rounded once where the processor can, twice in the portable variant.
 inline Vector multiply_add(Vector a, Vector b, Vector c) {
-#if defined(__AVX512F__)
+#if defined(WAVENET_EMULATED)
+    for (int lane = 0; lane < lanes; ++lane) c[lane] = __builtin_fmaf(a[lane], b[lane], c[lane]);
+    return c;
+#elif defined(__AVX512F__)
     return (Vector)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__AVX2__)
     return (Vector)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
@@ -85,7 +91,10 @@ inline Vector multiply_add(Vector a, Vector b, Vector c) {
 }
 
 inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) {
-#if defined(__AVX512F__)
+#if defined(WAVENET_EMULATED)
+    for (int lane = 0; lane < double_lanes; ++lane) c[lane] = __builtin_fma(a[lane], b[lane], c[lane]);
+    return c;
+#elif defined(__AVX512F__)
     return (Doubles)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
 #elif defined(__AVX2__)
     return (Doubles)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
