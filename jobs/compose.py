@@ -68,7 +68,8 @@ def _composed(
 ) -> tuple[DictConfig, dict[str, Override]]:
     """The checked tree of values, and what was typed by key."""
     arguments, profiles = _with_profiles(arguments) if "cluster" in keys else (list(arguments), {})
-    choices = {name: names for name, names in (("model", list_presets()), ("cluster", list(profiles))) if name in keys}
+    groups = {"model": list_presets(), "cluster": sorted({*list_profiles(), *profiles})}
+    choices = {name: names for name, names in groups.items() if name in keys}
     typed = read_overrides(verb, schema, arguments, choices)
     if "model" in typed and typed["model"].text == frozen.get("preset"):
         del typed["model"]
@@ -102,16 +103,19 @@ def _typed_text(name: str, arguments: Sequence[str]) -> str:
 
 
 def _with_profiles(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    """The profiles by name, and the arguments with a profile's path replaced by a name."""
-    profiles = {name: _checked_profile(name) for name in list_profiles()}
+    """The profiles that are needed, and the arguments with a profile's path replaced by a name."""
+    known, needed = list_profiles(), {default_cluster()}
+    profiles: dict[str, dict[str, Any]] = {}
     named: list[str] = []
     for argument in arguments:
         key, _, value = argument.partition("=")
         is_path = key == "cluster" and ("/" in value or value.endswith((".yaml", ".yml")))
         if is_path:
             profiles[_OWN_PROFILE] = _checked_profile(value)
+        elif key == "cluster" and unquote(value) in known:
+            needed.add(unquote(value))
         named.append(f"cluster={_OWN_PROFILE}" if is_path else argument)
-    return named, profiles
+    return named, profiles | {name: _checked_profile(name) for name in needed}
 
 
 def _checked_profile(name: str) -> dict[str, Any]:
