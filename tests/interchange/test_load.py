@@ -155,6 +155,15 @@ def test_generate_goes_on_from_samples(checkpoint):
         wavenet.generate(model, [0, 0], 30, primings=[excerpt])
 
 
+def test_generate_takes_a_variant_by_name(checkpoint):
+    model = wavenet.load(checkpoint)
+    samples = wavenet.generate(model, [0, 1], 30, seed=7, variant="torch")
+    streams = [StreamRequest(0, 7, 0), StreamRequest(1, 7, 1)]
+    np.testing.assert_array_equal(samples, mulaw.decode(generate_levels(model.network, streams, 30)))
+    with pytest.raises(UsageError, match="variant must be one of auto, torch, portable, .* got 'fast'"):
+        wavenet.generate(model, [0], 30, variant="fast")
+
+
 def test_an_imported_checkpoint_is_committed_with_weights_alone(reference_prefix, tmp_path):
     run = RunPaths(tmp_path / "imported")
     committed = import_checkpoint(reference_prefix, run, OWNER)

@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 
 from wavenet.audio import mulaw
 from wavenet.errors import UsageError
-from wavenet.generation.config import SamplingConfig
+from wavenet.generation.config import SamplingConfig, Variant
 from wavenet.generation.generate import condition_tensor, generate_levels
+from wavenet.generation.native.batch import generate_levels as native_levels
+from wavenet.generation.native.library import find_library
+from wavenet.generation.native.packing import PackedModel
+from wavenet.generation.native.streams import Kernel
 from wavenet.generation.streams import Condition, StreamRequest
+from wavenet.generation.variants import choose
 from wavenet.model.config import ModelConfig
 from wavenet.model.network import WaveNet
 from wavenet.progress import Progress, silent
@@ -83,6 +88,8 @@ def generate(
     top_p: float = 1.0,
     primings: Sequence[NDArray[np.floating] | None] | None = None,
     progress: Progress = silent,
+    variant: Variant | str = Variant.auto,
+    threads: int = 1,
 ) -> NDArray[np.float32]:
     """Generate audio, one stream per condition; stream i draws from its own numbers of ``seed``.
 
@@ -94,12 +101,15 @@ def generate(
         temperature, top_k, top_p: as in `wavenet.generation.config.SamplingConfig`.
         primings: samples in [-1, 1] that each stream goes on from, None for silence; not part of the result.
         progress: told (samples done, ``num_samples``).
+        variant: what computes; see `wavenet.generation.config.Variant`. On a GPU it is torch.
+        threads: of the native kernel, which divides the streams among them.
 
     Returns:
         (B, num_samples) float32 samples in [-1, 1].
 
     Raises:
-        UsageError: a condition that the model does not know, or a setting out of its range.
+        UsageError: a condition that the model does not know, a setting out of its range, or a variant that this
+            machine cannot run.
     """
     excerpts = [None] * len(conditions) if primings is None else list(primings)
     if len(excerpts) != len(conditions):
@@ -109,4 +119,16 @@ def generate(
         for stream, (condition, excerpt) in enumerate(zip(conditions, excerpts, strict=True))
     ]
     sampling = SamplingConfig(temperature, top_k, top_p)
-    return mulaw.decode(generate_levels(model.network, streams, num_samples, sampling, progress))
+    chosen = choose(_variant(variant)) if model.network.input_weight.device.type == "cpu" else Variant.torch
+    library = find_library()
+    if chosen is Variant.torch or library is None:
+        return mulaw.decode(generate_levels(model.network, streams, num_samples, sampling, progress))
+    kernel = Kernel(library, chosen.value, PackedModel(model.config, model.network.to_arrays()))
+    return mulaw.decode(native_levels(kernel, streams, num_samples, sampling, progress=progress, threads=threads))
+
+
+def _variant(name: Variant | str) -> Variant:
+    try:
+        return Variant(name)
+    except ValueError as error:
+        raise UsageError(f"variant must be one of {', '.join(each.value for each in Variant)}, got {name!r}") from error
