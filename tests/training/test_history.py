@@ -13,12 +13,14 @@ def run(tmp_path):
     return RunPaths(tmp_path)
 
 
-def write_attempt(run, number, *, resumed, steps, cause=None, host="n1"):
+def write_attempt(run, number, *, resumed, steps, cause=None, host="n1", told=None, lost=None):
     history = HistoryWriter(run, number)
-    history.append("start", attempt=number, host=host, resumed_step=resumed, num_steps=100)
+    history.append("start", attempt=number, host=host, resumed_step=resumed, num_steps=100, lost=lost)
     for step in steps:
         history.append("step", step=step, loss=float(number), seconds=0.5, learning_rate=1e-3, gradient_norm=1.0)
         history.append("validation", step=step, loss=float(number), per_class={0: 1.0})
+    if told is not None:
+        history.append("told", cause=told)
     if cause is not None:
         history.append("end", cause=cause, step=max(steps, default=resumed), detail="")
     history.close()
@@ -53,6 +55,33 @@ def test_an_end_that_was_never_written_is_a_crash_once_a_newer_attempt_exists(ru
     assert [row.cause for row in attempts] == ["preemption", "crash", "finished"]
     assert [row.last_step for row in attempts] == [1, 2, 2]
     assert [row.host for row in attempts] == ["n1", "n1", "n2"]
+
+
+def test_an_attempt_that_was_told_to_stop_and_wrote_no_end_ended_for_that_reason(run):
+    write_attempt(run, 1, resumed=0, steps=[1], told="preemption")
+    assert [(row.cause, row.told) for row in read_history(run).attempts] == [("running", "preemption")]
+    write_attempt(run, 2, resumed=1, steps=[2])
+    assert [row.cause for row in read_history(run).attempts] == ["preemption", "running"]
+
+
+def test_what_an_overtaken_attempt_writes_does_not_count(run):
+    """Its successor found no end and step 3; what comes later, an end too, was written by a zombie."""
+    lost = {"attempt": 1, "cause": "node failure", "detail": "n1 was lost", "last_step": 3}
+    write_attempt(run, 1, resumed=0, steps=range(1, 9), cause="crash")
+    write_attempt(run, 2, resumed=2, steps=[3], cause="finished", lost=lost)
+    history = read_history(run)
+    assert [(row.cause, row.detail) for row in history.attempts] == [("node failure", "n1 was lost"), ("finished", "")]
+    assert [row.last_step for row in history.attempts] == [3, 3]
+    assert [(row.step, row.attempt) for row in history.steps] == [(1, 1), (2, 1), (3, 2)]
+
+
+def test_what_is_written_after_the_end_is_dropped(run):
+    """Another thread may still have something to say when the file is closed."""
+    history = HistoryWriter(run, 1)
+    history.append("start", attempt=1, host="n1")
+    history.close()
+    history.append("told", cause="preemption")
+    assert read_history(run).attempts[0].told is None
 
 
 def test_a_row_torn_by_a_crash_is_dropped_and_the_rest_is_read(run):
