@@ -12,7 +12,7 @@ DEMO ?= demo
 WORKERS ?= 2
 PYTEST_ARGUMENTS ?=
 
-.PHONY: help demo test tests check format environment developers tools benchmarks soak clean
+.PHONY: help demo test image tests check format environment developers tools benchmarks soak clean
 
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/' | expand -t 20
@@ -21,12 +21,18 @@ demo: environment  ## make the environment, then the whole pipeline on music mad
 	@$(BIN)/wavenet demo folder=$(DEMO)
 
 test: tools developers  ## make the environment, then run every check and every test
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory image check
 	@$(MAKE) --no-print-directory tests
 
 tests: developers
 	@# Threads of torch and of BLAS multiply with the workers and would fight for the cores.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGUMENTS)
+
+# Root and image take minutes to make, and are kept (~/.cache): begun here, in the background, and waited for by the tests
+# that need them. Where they cannot be made, those tests say why.
+image: developers
+	@mkdir -p build
+	@$(BIN)/python containers/build tried > build/image.log 2>&1 < /dev/null &
 
 check: developers  ## formatting, lint, types, import direction
 	$(BIN)/ruff format --check --quiet .
@@ -72,6 +78,8 @@ tools:
 	@command -v chromium > /dev/null || command -v google-chrome > /dev/null \
 	    || $(MAKE) --no-print-directory chromium.apt \
 	    || { [ "$${CI:-}" != true ] && echo "left out: the browser tests (chromium is not installed)"; }
+	@command -v mmdebstrap > /dev/null || $(MAKE) --no-print-directory mmdebstrap.apt \
+	    || { [ "$${CI:-}" != true ] && echo "left out: the tests in containers (mmdebstrap is not installed)"; }
 
 %.apt:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \

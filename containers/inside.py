@@ -13,8 +13,15 @@ _CONTEXT = "/opt/context"
 _USER = "builder"
 
 
-def build_sif(root: Path, context: Path, target: Path) -> None:
+# Compressed a little less, in a twentieth of the time.
+QUICK = ("--mksquashfs-args", "-comp gzip -Xcompression-level 1")
+
+
+def build_sif(root: Path, context: Path, target: Path, options: tuple[str, ...] = ()) -> None:
     """Build the image of ``context`` in a machine made from ``root``.
+
+    Args:
+        options: further ones of ``apptainer build``.
 
     Raises:
         BuildError: the build failed.
@@ -27,8 +34,8 @@ def build_sif(root: Path, context: Path, target: Path) -> None:
         run(machine.command(["useradd", "--create-home", _USER]))
         # Apptainer finds what the definition names from where it is started.
         start = ["bash", "-c", f'cd {_CONTEXT} && exec apptainer build "$@"', "bash"]
-        options = ["--notest", "--build-arg-file", "arguments"]
-        run(machine.command([*start, *options, f"/home/{_USER}/image.sif", "wavenet.def"], user=_USER))
+        all_options = ["--notest", "--build-arg-file", "arguments", *options]
+        run(machine.command([*start, *all_options, f"/home/{_USER}/image.sif", "wavenet.def"], user=_USER))
         shutil.copyfile(machine.files / "home" / _USER / "image.sif", target)
     finally:
         machines.shut_down(name)
