@@ -14,7 +14,7 @@ from jobs.results import Result
 from jobs.submission import Submission, max_parallel, submit
 from wavenet.world import World
 
-_MOST_WORKERS = 16  # of an array whose plan is not known yet; a worker without a share ends at once
+MOST_WORKERS = 16  # of an array whose plan is not known yet; a worker without a share ends at once
 
 
 class Chain:
@@ -31,7 +31,7 @@ class Chain:
 
     def workers(self) -> list[World]:
         """The shares of a stage whose work is not known before it begins."""
-        size = min(max_parallel(self._cluster), _MOST_WORKERS)
+        size = min(max_parallel(self._cluster), MOST_WORKERS)
         return [World(rank, size) for rank in range(size)]
 
     def add(

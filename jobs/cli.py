@@ -53,7 +53,7 @@ VERBS = tuple(
         ("status", "status", "status", "what each run is doing, its restarts and why, what is left"),
         ("logs", "logs", "logs", "what a run prints, attempt after attempt, until it is over"),
         ("cancel", "cancel", "cancel", "stop a run, its jobs in the queue included, until it is started again"),
-        ("doctor", "doctor", "doctor", "what will and will not work on this machine and cluster, and the remedy"),
+        ("doctor", "doctor", "doctor", "what will not work here, with the remedy; exit code 11 if there is something"),
         ("import", "interchange", "import_", "a foreign checkpoint -> a run"),
         ("export", "interchange", "export", "a checkpoint -> safetensors and configuration"),
     )

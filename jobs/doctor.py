@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from jobs import scheduler
+from jobs.chain import MOST_WORKERS
 from jobs.checks import machine, node_job, partition, settings, storage
 from jobs.checks.finding import Finding, Group, Level, count
 from jobs.checks.machine import Numerics
 from jobs.cluster import ClusterConfig, Executor
 from jobs.environment import has_slurm, host_name
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
+from jobs.submission import max_parallel
 from jobs.terminal import Display, plural
 from wavenet.audio.names import printable
 from wavenet.errors import UnfitError, UsageError
 from wavenet.settings import key
 
-_MOST_WORKERS = 36  # jobs that a chain submits at most at once: two arrays of 16 workers, and four single ones
+_ARRAYS, _SINGLE_JOBS = 2, 4  # that a chain submits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,8 @@ def _nobody(_words: str) -> None:
 
 def _slurm(cluster: ClusterConfig) -> Iterable[Finding]:
     told = scheduler.settings()
-    yield from settings.examine(told, scheduler.submit_limits(getpass.getuser()), _MOST_WORKERS, Group("Slurm"))
+    num_jobs = _SINGLE_JOBS + _ARRAYS * min(max_parallel(cluster), MOST_WORKERS)
+    yield from settings.examine(told, scheduler.submit_limits(getpass.getuser()), num_jobs, Group("Slurm"))
     if told:
         yield from partition.examine(cluster, scheduler.partitions(), told)
 

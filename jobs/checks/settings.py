@@ -12,7 +12,7 @@ _OWN_REQUEUE_CODES = (1, 75)
 _SHORT_KILL_WAIT_SECONDS = 10
 _DEFAULT_EXPIRE_SECONDS = 120
 _DEFAULT_BATCH_REQUEUE = 5
-_JOBS_OF_A_CHAIN = 6
+_JOBS_OF_A_CHAIN, _SINGLE_JOBS_OF_A_CHAIN = 6, 4  # the others are two arrays
 
 Settings = Mapping[str, str]
 
@@ -142,8 +142,9 @@ def _limits(limits: Mapping[str, int], most_jobs: int, group: Group) -> Iterator
             remedy = "`wavenet run` does not fit in: start the stages one by one (prepare, train, generate, report)"
             yield group.problem("submit limits", found, remedy)
         elif most < most_jobs:
-            remedy = f"set cluster.array_size={max(2, most // 4)} and cluster.max_parallel={max(1, most // 4)}, or wait"
-            yield group.warning("submit limits", f"{found}; a chain may submit {most_jobs}", remedy)
+            workers = (most - _SINGLE_JOBS_OF_A_CHAIN) // 2
+            remedy = f"set cluster.max_parallel={workers}, or let a submission wait for room (cluster.submit_minutes)"
+            yield group.warning("submit limits", f"{found}; a chain submits {most_jobs}", remedy)
         else:
             yield group.ok("submit limits", found)
 
