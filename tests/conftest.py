@@ -47,6 +47,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def disk_of_few_files(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB that takes 24 files and folders."""
+    folder = tmp_path / "disk of few files"
+    _mount(folder, "size=1m,nr_inodes=25")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
 def read_only_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system that may not be written to (root ignores permission bits, but not this)."""
     folder = tmp_path / "read-only disk"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from wavenet.checkpoint import state, store
 from wavenet.checkpoint.ledger import Ledger
 from wavenet.checkpoint.retention import Retention
-from wavenet.errors import DamagedError, FencedError, InputError, StorageError
+from wavenet.errors import DamagedError, FencedError, InputError
 
 
 def steps_of(run):
@@ -127,21 +127,6 @@ def test_reading_a_flipped_array_raises_instead_of_returning_it(run, owner, comm
 def test_a_folder_that_is_no_checkpoint_is_named(tmp_path):
     with pytest.raises(InputError, match="is not a checkpoint"):
         state.read_facts(tmp_path)
-
-
-def test_a_full_disk_keeps_the_state_before_and_names_the_need(run, owner, commit, monkeypatch):
-    ledger = Ledger.claim(run, owner)
-    commit(ledger, 10)
-
-    def full(path):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("wavenet.durable.sync_file", full)
-    with pytest.raises(StorageError, match=r"the disk is full.*needs [\d,]+ bytes"):
-        commit(ledger, 20)
-    monkeypatch.undo()
-    assert steps_of(run) == [10]
-    assert [path.name for path in run.checkpoints.iterdir()] == ["step-00000010"]
 
 
 def test_retention_deletes_files_only_after_its_entry(run, owner, commit):

@@ -13,7 +13,7 @@ from tests.crashes import campaigns, mutations, power, zombies
 from tests.crashes.campaigns import Result
 
 KILLS = 1000
-POWER_SEEDS = 60
+POWER_SEEDS = 20
 
 Campaign = Callable[[], Result]
 

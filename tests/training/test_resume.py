@@ -17,7 +17,7 @@ import pytest
 
 from wavenet.checkpoint import state, store
 from wavenet.checkpoint.ledger import Ledger
-from wavenet.errors import FencedError, InputError, LostRankError, MismatchError, NumericsError
+from wavenet.errors import FencedError, InputError, LostRankError, MismatchError, NumericsError, StorageError
 from wavenet.run_paths import RunPaths
 from wavenet.training.history import read_history
 from wavenet.training.job import Outcome
@@ -267,3 +267,12 @@ def test_the_log_and_the_history_are_read_by_the_class_projects_script(job):
 def test_history_and_status_need_no_torch():
     script = "import sys, wavenet.training.history, wavenet.checkpoint.store; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=60)
+
+
+def test_checkpoints_that_would_not_fit_are_refused_before_the_first_step(job, small_disk):
+    crowded = replace(job, run=RunPaths(small_disk / "run"))
+    with pytest.raises(StorageError, match=r"the checkpoints to come need [\d,]+ bytes .* free, too few bytes"):
+        train(crowded, StopRequest(), quiet)
+    assert read_history(crowded.run).steps == []
+    modest = replace(crowded.training, keep_newest=1, spread_checkpoints=0, checkpoint_steps=())
+    assert train(replace(crowded, training=modest), StopRequest(), quiet).is_finished

@@ -6,6 +6,7 @@ that on every file system. So the room is taken for a moment: what a quota refus
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -36,8 +37,11 @@ class Need:
 
 
 def need_of(group_bytes: Collection[int]) -> Need:
-    """What one checkpoint takes at most whose groups of arrays have ``group_bytes``."""
-    return Need(sum(group_bytes) + _BESIDE_ARRAYS_BYTES * (len(group_bytes) + 1), len(group_bytes) + 2)
+    """What one checkpoint takes at most whose groups of arrays have ``group_bytes``.
+
+    A file for each group, checkpoint.json, their folder and an entry of the ledger.
+    """
+    return Need(sum(group_bytes) + _BESIDE_ARRAYS_BYTES * (len(group_bytes) + 1), len(group_bytes) + 3)
 
 
 def require_room(folder: Path, need: Need) -> None:
@@ -51,22 +55,16 @@ def require_room(folder: Path, need: Need) -> None:
     """
     durable.make_folder(folder)
     try:
-        _compare(folder, need)
-        with durable.storage_errors(folder):
+        with durable.storage_errors(folder.parent):
             _take(folder, need)
+            found = os.statvfs(folder)
+            if found.f_files and found.f_favail < need.num_files - _MOST_FILES_MADE:
+                raise OSError(errno.ENOSPC, "too few inodes")
     except StorageError as error:
-        raise StorageError(f"{error} (the checkpoints to come need {need}; {free_at(folder)})") from error
+        durable.remove_folder(folder)
+        raise StorageError(f"{error} (the checkpoints to come need {need}; {free_at(folder.parent, need)})") from error
     finally:
         durable.remove_folder(folder)
-
-
-def _compare(folder: Path, need: Need) -> None:
-    with durable.storage_errors(folder):
-        found = os.statvfs(folder)
-    # A file system without a fixed number of inodes tells 0 of them.
-    has_files = found.f_files == 0 or found.f_favail >= need.num_files
-    if found.f_bavail * found.f_frsize < need.num_bytes or not has_files:
-        raise StorageError(f"{str(folder.parent)!r} has too little room; free some, or keep fewer checkpoints")
 
 
 def _take(folder: Path, need: Need) -> None:
@@ -76,11 +74,18 @@ def _take(folder: Path, need: Need) -> None:
         os.posix_fallocate(file.fileno(), 0, max(1, need.num_bytes))
 
 
-def free_at(folder: Path) -> str:
-    """What the file system of ``folder`` has free, in words."""
+def free_at(folder: Path, need: Need) -> str:
+    """What the file system of ``folder`` has free, in words, and which part of ``need`` that is too little for."""
     try:
         found = os.statvfs(folder)
     except OSError:
         return "how much is free there cannot be told"
+    num_bytes = found.f_bavail * found.f_frsize
+    # A file system without a fixed number of inodes tells 0 of them.
     files = f" and {found.f_favail:,} files" if found.f_files else ""
-    return f"the file system has {found.f_bavail * found.f_frsize:,} bytes{files} free, a quota may leave less"
+    short = [
+        *(["bytes"] if num_bytes < need.num_bytes else []),
+        *(["files"] if found.f_files and found.f_favail < need.num_files else []),
+    ]
+    conclusion = f"too few {' and '.join(short)}" if short else "a quota may leave less"
+    return f"the file system has {num_bytes:,} bytes{files} free, {conclusion}"

@@ -25,8 +25,7 @@ from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as format_safetensors
 
 from wavenet import durable
-from wavenet.checkpoint import space
-from wavenet.errors import DamagedError, InputError, StorageError
+from wavenet.errors import DamagedError, InputError
 
 FORMAT = 1
 FACTS = "checkpoint.json"
@@ -45,21 +44,17 @@ def write_checkpoint(path: Path, facts: dict[str, Any], arrays: dict[str, Arrays
         The checkpoint's digest.
 
     Raises:
-        StorageError: the folder could not be written; what was begun is there. The sentence names what is needed.
+        StorageError: the folder could not be written; what was begun is there.
     """
     contents = {f"{group}.safetensors": format_safetensors(_contiguous(members)) for group, members in arrays.items()}
     files = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in contents.items()}
     summary = durable.to_json({**facts, "format": FORMAT, "files": files}).encode()
     durable.make_folder(path)
-    try:
-        with durable.storage_errors(path):
-            for name, data in [*contents.items(), (FACTS, summary)]:
-                (path / name).write_bytes(data)
-                durable.sync_file(path / name)
-            durable.sync_folder(path)
-    except StorageError as error:
-        need = space.Need(len(summary) + sum(len(data) for data in contents.values()), len(contents) + 2)
-        raise StorageError(f"{error} (a checkpoint of this run needs {need}; {space.free_at(path.parent)})") from error
+    with durable.storage_errors(path):
+        for name, data in [*contents.items(), (FACTS, summary)]:
+            (path / name).write_bytes(data)
+            durable.sync_file(path / name)
+        durable.sync_folder(path)
     return _sha256(summary)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from wavenet import durable
-from wavenet.checkpoint import state
+from wavenet.checkpoint import space, state
 from wavenet.checkpoint.held import HeldFolder, held
 from wavenet.checkpoint.ledger import PAUSES_SECONDS, Entry, Ledger, read_entries
 from wavenet.checkpoint.retention import Retention
@@ -77,13 +77,17 @@ def commit(run: RunPaths, ledger: Ledger, facts: dict[str, Any], arrays: dict[st
     step = facts["step"]
     payload, final = run.checkpoint_payload(step, ledger.attempt), run.checkpoint(step)
     ledger.check()
-    digest, num_bytes = _write_payload(ledger, payload, facts, arrays)
     try:
+        digest, num_bytes = _write_payload(ledger, payload, facts, arrays)
         ledger.append("commit", step=step, payload=payload.name, digest=digest, bytes=num_bytes)
     except FencedError:
         # Only here is it certain that no entry names the payload; after another error the next owner finds out.
         durable.remove_folder(payload)
         raise
+    except StorageError as error:
+        need = space.need_of([sum(array.nbytes for array in members.values()) for members in arrays.values()])
+        free = space.free_at(run.checkpoints, need)
+        raise StorageError(f"{error} (a checkpoint of this run needs {need}; {free})") from error
     _give_final_name(ledger, payload, final)
     return Committed(step, final, digest, ledger.attempt)
 
@@ -96,7 +100,6 @@ def _write_payload(ledger: Ledger, payload: Path, facts: dict[str, Any], arrays:
         raise
     except FileNotFoundError as error:
         # A newer owner tidies away what this attempt is writing.
-        durable.remove_folder(payload)
         ledger.check()
         raise StorageError(f"cannot write {str(payload)!r}: somebody removed it while it was written") from error
 
