@@ -70,8 +70,8 @@ class Array:
     """What was submitted, and what was seen while it ran."""
 
     run: RunPaths
-    ids: list[str]
     said: str
+    said_again: str
     early: dict[str, tuple[int, int]]
     killed: Task
     preempted: Task
@@ -93,6 +93,7 @@ def array(limited: User, many: RunPaths) -> Array:
     user, cluster = limited, limited.shell.cluster
     said = user.wavenet("generate", "run=many", *PLACE, *PAIRS)
     ids = re.findall(r"wavenet-generate-many as job (\d+)", said)
+    again = user(user.program.wavenet, "generate", "run=many", *PLACE, *PAIRS)
     wait_until(lambda: len(identities(many)) >= PARALLEL, PATIENCE)
     early = identities(many)
     held: dict[str, Task] = {}
@@ -122,7 +123,7 @@ def array(limited: User, many: RunPaths) -> Array:
 
     wait_until(is_over, PATIENCE)
     clusters.wait_until_idle(cluster, PATIENCE)  # a node that an administrator has set down comes back by itself here
-    return Array(many, ids, said, early, killed, preempted, on_lost_node, max(counts))
+    return Array(many, said, again.stderr, early, killed, preempted, on_lost_node, max(counts))
 
 
 def test_pairs_beyond_the_largest_array_become_a_second_one(array: Array) -> None:
@@ -130,6 +131,11 @@ def test_pairs_beyond_the_largest_array_become_a_second_one(array: Array) -> Non
     sizes = [int(size) for size in re.findall(r"with (\d+) tasks", array.said)]
     assert sizes == [ARRAY_SIZE, NUM_PAIRS - ARRAY_SIZE]
     assert array.most_running <= PARALLEL
+
+
+def test_what_is_being_generated_is_not_submitted_again(array: Array) -> None:
+    """The sentence names the jobs that do it."""
+    assert re.match(r"wavenet: the run 'many' generates already: job 1.* RUNNING", array.said_again)
 
 
 def test_all_pairs_are_there_whatever_happened_on_the_way(array: Array) -> None:

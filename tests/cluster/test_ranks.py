@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from wavenet.run_paths import RunPaths
-
 from .shell import PATIENCE, wait_until
-from .user import TINY, Story, User
+from .user import Story, User
 
 # One worker brings the cluster up, once.
 pytestmark = [pytest.mark.xdist_group("devcluster-m"), pytest.mark.timeout(600)]
@@ -52,22 +50,14 @@ def stories(limited: User) -> dict[str, Story]:
     """Two runs of two ranks, side by side on the same two nodes, and what became of them; and one of one rank."""
     user = limited
 
-    def alone() -> Story:
-        user.wavenet("train", "run=alone", *TINY, "cluster=local")
-        return Story(user.shell, RunPaths(user.shell.home / "runs" / "alone"), "")
-
     def held(name: str) -> Story:
         story = user.train(name, *TWO_NODES)
         story.hold()
         return story
 
-    with ThreadPoolExecutor(3) as pool:
-        started = {
-            "alone": pool.submit(alone),
-            "killed": pool.submit(held, "killed"),
-            "moved": pool.submit(held, "moved"),
-        }
-        stories = {name: future.result() for name, future in started.items()}
+    with ThreadPoolExecutor(2) as pool:
+        stories = dict(zip(("killed", "moved"), pool.map(held, ("killed", "moved")), strict=True))
+    stories["alone"] = user.train("alone", *ONE_NODE, "cluster.partition=urgent")
     killed, moved = stories["killed"], stories["moved"]
     assert moved.node() == killed.node(), "side by side, so that ports would collide"
     processes = ranks(killed)
@@ -81,7 +71,7 @@ def stories(limited: User) -> dict[str, Story]:
     user.wavenet("cancel", "run=moved")
     wait_until(lambda: user.shell("squeue", "--noheader", f"--jobs={moved.job}") == "", PATIENCE)
     stories["moved"] = user.train("moved", *ONE_NODE)
-    for story in (killed, stories["moved"]):
+    for story in stories.values():
         wait_until(story.is_finished, PATIENCE)
         story.wait_for_the_end()
     user.shell("scancel", urgent)
