@@ -80,17 +80,27 @@ def _opened(place: Path, target: Path, ends: ExitStack) -> Path:
 
 
 def _make_environment(folder: Path, base: Path, packages: Path, project: Path) -> None:
-    """What `python -m venv` would make, with the packages of the environment that is there already."""
+    folder.mkdir()
+    write_environment(folder, folder, base, packages, project)
+
+
+def write_environment(folder: Path, place: Path, base: Path, packages: Path, project: Path) -> None:
+    """What `python -m venv` would make, with the packages of the environment that is there already.
+
+    Args:
+        folder: where it is written.
+        place: where it is used; the others are seen from there as well.
+    """
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     own = folder / "lib" / name / "site-packages"
-    for place in (folder / "bin", own):
-        place.mkdir(parents=True)
+    for each in (folder / "bin", own):
+        each.mkdir(parents=True)
     (folder / "bin" / "python").symlink_to(base / "bin" / name)
     (folder / "pyvenv.cfg").write_text(f"home = {base / 'bin'}\n", encoding="utf-8")
     (own / "all.pth").write_text(f"{project}\n{packages}\n", encoding="utf-8")
     script = folder / "bin" / "wavenet"
-    script.write_text(f"#!{folder}/bin/python\nimport sys\nfrom jobs.cli import main\nsys.exit(main())\n", "utf-8")
+    script.write_text(f"#!{place}/bin/python\nimport sys\nfrom jobs.cli import main\nsys.exit(main())\n", "utf-8")
     script.chmod(0o755)
-    for place in (folder, *folder.rglob("*")):
-        if not place.is_symlink():
-            place.chmod(place.stat().st_mode | (0o55 if place.is_dir() else 0o44))
+    for each in (folder, *folder.rglob("*")):
+        if not each.is_symlink():
+            each.chmod(each.stat().st_mode | (0o55 if each.is_dir() else 0o44))

@@ -1,0 +1,158 @@
+"""An ordinary user of a cluster in a machine with a newer Slurm, whose jobs run in the program's image."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from slurm.devcluster import machine as machines
+from slurm.devcluster.machine import Machine
+from wavenet.checkpoint.store import list_committed
+from wavenet.run_paths import RunPaths
+from wavenet.training.history import AttemptRow, read_history
+
+from .program import PROJECT, write_environment
+from .shell import PATIENCE, wait_until
+from .user import NUM_STEPS, SLURM, TINY
+
+IMAGE = Path("/opt/wavenet.sif")
+PYTHON, PACKAGES, CHECKOUT, PROGRAM = (Path(f"/opt/{name}") for name in ("python", "packages", "checkout", "program"))
+IN_THE_IMAGE = [*SLURM, f"cluster.container.image={IMAGE}"]
+
+
+@dataclass(frozen=True)
+class ContainerUser:
+    """At a prompt on the login node, in the home folder."""
+
+    machine: Machine
+
+    @property
+    def name(self) -> str:
+        return f"{self.machine.name}user"
+
+    @property
+    def home(self) -> Path:
+        """As seen from here."""
+        return self.machine.files / "home" / self.name
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        variables = {
+            "PATH": f"{PROGRAM}/bin:/usr/local/bin:/usr/bin:/bin",
+            "LD_LIBRARY_PATH": str(PYTHON / "lib"),
+            "SLURM_CONF": f"/tmp/devcluster-{self.machine.name}/slurm.conf",
+            # Of the host's Python, hence of no use in the image; there it would break everything.
+            "PYTHONPATH": "/opt/devcluster/slurm/devcluster",
+        }
+        command = self.machine.command(list(words), user=self.name, variables=variables)
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    def said(self, *words: str) -> str:
+        """What a command prints; it has to succeed."""
+        done = self(*words)
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def train(self, name: str, *words: str) -> ContainerStory:
+        """Submit a run."""
+        said = self.said("wavenet", "train", f"run={name}", *TINY, *IN_THE_IMAGE, *words)
+        return ContainerStory(self, name, said.partition(" as job ")[2].split(";")[0])
+
+
+@dataclass(frozen=True)
+class ContainerStory:
+    """A run and the job that it was submitted as."""
+
+    user: ContainerUser
+    name: str
+    job: str
+
+    @property
+    def run(self) -> RunPaths:
+        """As seen from here."""
+        return RunPaths(self.user.home / "runs" / self.name)
+
+    def pid(self) -> int | None:
+        """The training process inside the container, as this machine numbers it."""
+        place = f"/home/{self.user.name}/runs/{self.name}/jobs".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                if words[0].endswith(b"/python") and b"submitit.core._submit" in words and place in b" ".join(words):
+                    return int(folder.name)
+        return None
+
+    def hold(self) -> int:
+        """Wait until it trains and stop the process there, so that what comes next comes in the middle."""
+        wait_until(lambda: bool(read_history(self.run).steps), PATIENCE)
+        pid = self.pid()
+        assert pid is not None, self.logs()
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    def state(self) -> str:
+        shown = self.user.said("scontrol", "--oneliner", "show", "job", self.job)
+        return next(word.partition("=")[2] for word in shown.split() if word.startswith("JobState="))
+
+    def node(self) -> str:
+        return self.user.said("squeue", "--noheader", f"--jobs={self.job}", "--format=%N")
+
+    def wait_for_the_end(self) -> None:
+        over = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL")
+        wait_until(lambda: self.state() in over, PATIENCE)
+
+    def logs(self) -> str:
+        """All that was printed, for the message of a test that fails."""
+        return "".join(f"{path}:\n{path.read_text('utf-8')}" for path in self.run.jobs.glob("*/*.log"))
+
+    def attempts(self) -> list[AttemptRow]:
+        return read_history(self.run).attempts
+
+    def is_finished(self) -> bool:
+        committed = list_committed(self.run)
+        return bool(committed) and committed[-1].step == NUM_STEPS
+
+    def last_files(self) -> dict[str, bytes]:
+        """Weights, averages and the optimiser's moments of the newest checkpoint."""
+        folder = list_committed(self.run)[-1].path
+        return {path.name: path.read_bytes() for path in sorted(folder.glob("*.safetensors"))}
+
+
+def is_told(pid: int, number: int) -> bool:
+    """Whether a signal has reached a stopped process, or has set it going already."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    except FileNotFoundError:
+        return True
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    pending = int(fields["ShdPnd"], 16) | int(fields["SigPnd"], 16)
+    return bool(pending >> (number - 1) & 1) or fields["State"].split()[0] not in "tT"
+
+
+@contextlib.contextmanager
+def settled(name: str, root: Path, image: Path, folder: Path) -> Iterator[ContainerUser]:
+    """A cluster of three nodes and its user, as long as the block runs.
+
+    Args:
+        folder: empty, for the environment of the login node.
+    """
+    write_environment(folder, PROGRAM, PYTHON, PACKAGES, CHECKOUT)
+    places = {
+        image: IMAGE,
+        Path(sys.base_prefix): PYTHON,
+        Path(sysconfig.get_path("purelib")): PACKAGES,
+        PROJECT: CHECKOUT,
+        folder: PROGRAM,
+    }
+    machine = machines.boot(name, root, places)
+    try:
+        assert machine.ours(["up", "--name", name, "--nodes", "3"]) == 0
+        yield ContainerUser(machine)
+    finally:
+        machines.shut_down(name)
