@@ -51,8 +51,9 @@ class Recorder:
         if call.name == "openat":
             disk.create(paths[0], truncate=bool(call.arguments[2] & os.O_TRUNC))
         elif call.name == "write":
-            node = disk.node(paths[0])
-            node.write(position, data)
+            disk.node(paths[0]).write(position, data)
+        elif call.name == "fallocate":
+            disk.node(paths[0]).write(call.arguments[2] + call.arguments[3], b"")
         elif call.name == "fsync":
             if not self._skips(call):
                 disk.sync(paths[0])

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.crashes.tracer import ALL, Traced
-from wavenet.checkpoint import space, store
+from wavenet.checkpoint import store
 from wavenet.checkpoint.ledger import Ledger, Owner
 from wavenet.checkpoint.retention import Retention
 from wavenet.checkpoint.space import Need
@@ -44,7 +44,7 @@ def attempt(run: RunPaths, tell: Tell) -> None:
     ledger = Ledger.claim(run, OWNER, AGAIN_AT_ONCE)
     tell("claimed", ledger.attempt)
     committed = store.recover(run, ledger, AGAIN_AT_ONCE).committed
-    space.require_room(run.checkpoint_room(ledger.attempt), Need(50_000, 4))
+    store.require_room(run, ledger, Need(50_000, 4))
     first = committed[-1].step if committed else 0
     for step in range(first + STEPS_BETWEEN, first + STEPS_BETWEEN * 3, STEPS_BETWEEN):
         new = store.commit(run, ledger, {"step": step, "position": step}, arrays_of(step))

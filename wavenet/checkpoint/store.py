@@ -22,6 +22,7 @@ from wavenet.checkpoint import space, state
 from wavenet.checkpoint.held import HeldFolder, held
 from wavenet.checkpoint.ledger import PAUSES_SECONDS, Entry, Ledger, read_entries
 from wavenet.checkpoint.retention import Retention
+from wavenet.checkpoint.space import Need
 from wavenet.checkpoint.state import Arrays
 from wavenet.errors import DamagedError, FencedError, InputError, StorageError
 from wavenet.run_paths import RunPaths
@@ -94,14 +95,33 @@ def commit(run: RunPaths, ledger: Ledger, facts: dict[str, Any], arrays: dict[st
 
 def _write_payload(ledger: Ledger, payload: Path, facts: dict[str, Any], arrays: dict[str, Arrays]) -> tuple[str, int]:
     try:
-        return state.write_checkpoint(payload, facts, arrays), state.size_bytes(payload)
+        with _fenced_if_gone(ledger, payload):
+            return state.write_checkpoint(payload, facts, arrays), state.size_bytes(payload)
     except StorageError:
         durable.remove_folder(payload)
         raise
+
+
+@contextlib.contextmanager
+def _fenced_if_gone(ledger: Ledger, path: Path) -> Iterator[None]:
+    """A newer owner tidies away what this attempt is writing: that is no missing file, but the end of the attempt."""
+    try:
+        yield
     except FileNotFoundError as error:
-        # A newer owner tidies away what this attempt is writing.
         ledger.check()
-        raise StorageError(f"cannot write {str(payload)!r}: somebody removed it while it was written") from error
+        raise StorageError(f"cannot write {str(path)!r}: somebody removed it while it was written") from error
+
+
+def require_room(run: RunPaths, ledger: Ledger, need: Need) -> None:
+    """Make sure that ``need`` can be written; see `space.require_room`.
+
+    Raises:
+        StorageError: there is too little.
+        FencedError: a newer attempt owns the run.
+    """
+    room = run.checkpoint_room(ledger.attempt)
+    with _fenced_if_gone(ledger, room):
+        space.require_room(room, need)
 
 
 def _give_final_name(ledger: Ledger, payload: Path, final: Path) -> None:

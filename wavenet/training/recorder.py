@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wavenet.checkpoint import space, state, store
+from wavenet.checkpoint import state, store
 from wavenet.checkpoint.ledger import Ledger
 from wavenet.checkpoint.store import Committed
 from wavenet.model.config import ModelConfig
@@ -67,7 +67,7 @@ class Recorder:
         """Raise `StorageError` where the checkpoints to come would not fit, before hours are spent on them."""
         need = room_needed(model, self.config, [checkpoint.step for checkpoint in self.committed])
         if need is not None:
-            space.require_room(self.run.checkpoint_room(self.ledger.attempt), need)
+            store.require_room(self.run, self.ledger, need)
 
     def told(self, cause: str) -> None:
         """Note at once that a stop is asked for, and why as far as it is known; it is all that a kill leaves."""
