@@ -97,7 +97,8 @@ def submit(
 ) -> str:
     """Submit one job for each tuple of arguments, as an array where there are several, and print the id.
 
-    More than one array may have become several, one after the other: so they never run more at once than one would.
+    Tasks that are too many for one array become several, each after the one before, so that together they never run
+    more at once than one would.
 
     Args:
         folder: new, in the ``jobs/`` of a run or data folder, which records the job.

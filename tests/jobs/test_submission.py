@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,22 @@ def test_a_limit_below_the_largest_array_halves_it(sbatch: Sbatch, send: Callabl
     sbatch.most = 3
     send(9)
     assert sbatch.options("array") == ["0-1%2"] * 4 + ["0-0%1"]
+
+
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [
+        ("MaxArraySize            = 21\nMaxJobCount = 10000\n", 21),
+        ("MaxArraySize            = 1001\nSchedulerParameters     = bf_interval=1,max_array_tasks=50\n", 50),
+        ("MaxArraySize            = 0\n", 1),
+        ("", 1001),
+    ],
+)
+def test_the_largest_array_is_what_slurm_says(monkeypatch: pytest.MonkeyPatch, config: str, size: int) -> None:
+    """Two settings limit it; where there is no answer, its default is the best guess."""
+    answer = subprocess.CompletedProcess([], 0, stdout=config, stderr="")
+    monkeypatch.setattr(scheduler, "_run", lambda command: answer)
+    assert scheduler.array_size() == size
 
 
 def test_a_refusal_leaves_nothing_half_done(
