@@ -125,6 +125,12 @@ def many(limited: User) -> RunPaths:
 
 
 @pytest.fixture(scope="session")
+def difficult(settle_in: Callable[..., User]) -> User:
+    """A user on a cluster without accounting that requeues no job which did not ask for it; its grace time is long."""
+    return settle_in("s", num_nodes=7, grace_seconds=60, is_isolated=True, settings=("JobRequeue=0",))
+
+
+@pytest.fixture(scope="session")
 def untouched(user: User) -> Story:
     """The same run without Slurm, and without anything happening to it."""
     user.wavenet("train", "run=untouched", *TINY, "cluster=local")

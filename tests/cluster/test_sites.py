@@ -17,9 +17,6 @@ from .user import TINY, Story, User
 # One worker brings the cluster up, once.
 pytestmark = [pytest.mark.xdist_group("devcluster-s"), pytest.mark.timeout(600)]
 
-# The site as a whole has no accounting, and requeues no job that did not ask for it.
-SITE = ("JobRequeue=0",)
-
 ALONE = "cluster.cpus_per_task=2"  # nobody else on its node
 PARTITIONS = {
     "cancel with grace": "cancel",
@@ -40,8 +37,8 @@ HANDS_OVER = ("cancel at once", "requeue forbidden", "no scontrol")
 
 
 @pytest.fixture(scope="module")
-def user(settle_in: object) -> User:
-    return settle_in("s", num_nodes=len(PARTITIONS), grace_seconds=4, is_isolated=True, settings=SITE)
+def user(difficult: User) -> User:
+    return difficult
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +120,18 @@ def test_a_cancelled_job_is_known_without_scontrol(stories: dict[str, Story]) ->
     story = stories["cancelled without scontrol"]
     assert story.causes() == ["user"]
     assert story.shell.state(story.job) == "CANCELLED"
+
+
+def test_a_job_that_slurm_holds_tells_how_to_release_it(stories: dict[str, Story], user: User) -> None:
+    """After a failed launch Slurm requeues it and lets it wait for ever; the command in `status` lets it go on."""
+    cluster = user.shell.cluster
+    node = cluster.nodes[0]
+    nodes.inside(cluster, node, ["mount", "--bind", "/bin/false", "/usr/sbin/slurmstepd"])
+    story = user.train("held", f"cluster.sbatch=['nodelist={node}']", "training.num_steps=2")
+    wait_until(lambda: "launch failed requeued held" in user.wavenet("status", "run=held"), PATIENCE)
+    nodes.inside(cluster, node, ["umount", "/usr/sbin/slurmstepd"])
+    command = re.search(r"scontrol release \d+", user.wavenet("status", "run=held"))
+    assert command
+    user.shell(*command[0].split())
+    story.shell.wait_for_state(story.job, "COMPLETED", seconds=PATIENCE)
+    assert story.causes() == ["finished"]

@@ -1,0 +1,163 @@
+"""What the batch script decides where Slurm's answers are late, lost or missing, which no cluster does on demand."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jobs.batch import with_decisions
+from jobs.succession import read_lines
+
+RUNNING = "RUNNING 0 N/A 2026-11-23T03:00:00 None"
+IN_GRACE = "RUNNING 0 2026-11-23T01:00:00 2026-11-23T01:00:15 None"
+CANCELLED = "COMPLETING 0 N/A 2026-11-23T01:00:00 None"
+REQUEUED = "COMPLETING 1 N/A 2026-11-23T01:00:00 None"
+TIMED_OUT = "COMPLETING 0 N/A 2026-11-23T01:00:00 TimeLimit"
+
+
+@dataclass(frozen=True)
+class Script:
+    """A batch script of job 7, with commands of Slurm that say what the test wants."""
+
+    jobs: Path
+    commands: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.jobs / "train-1"
+
+    def say(self, command: str, script: str) -> None:
+        path = self.commands / command
+        path.write_text(f"#!/bin/bash\n{script}\n", "utf-8")
+        path.chmod(0o755)
+
+    def run(self, program: str, **variables: str) -> int:
+        parameters = with_decisions({}, self.folder, 1)
+        path = self.folder / "7_submission.sh"
+        path.write_text("\n".join([*parameters["setup"], f"attended bash -c {shlex.quote(program)}"]), "utf-8")
+        environment = {**os.environ, "PATH": f"{self.commands}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+        environment |= {"SLURM_JOB_NAME": "name", **variables}
+        return subprocess.run(["bash", str(path)], env=environment, timeout=60, check=False).returncode
+
+    def decisions(self) -> list[str]:
+        lines = (self.jobs / "decisions.log").read_text("utf-8").splitlines()
+        return [line.split(": ", 1)[1] for line in lines]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Its Slurm knows a job that runs, and takes whatever it is asked for."""
+    script = Script(tmp_path / "the run's" / "jobs", tmp_path / "commands")
+    script.folder.mkdir(parents=True)
+    script.commands.mkdir()
+    (script.folder / "7_submitted.pkl").touch()
+    script.say("squeue", f"echo {RUNNING}")
+    script.say("sleep", "true")
+    for command in ("scontrol", "sbatch", "scancel"):
+        script.say(command, f'echo "{command} was not to be used" >&2; exit 1')
+    return script
+
+
+def test_without_an_answer_of_squeue_the_user_is_told_what_to_type(script: Script) -> None:
+    """Whether it was cancelled cannot be known, and what was cancelled must not come back."""
+    script.say("squeue", "exit 1")
+    assert script.run("exit 75") == 75
+    (line,) = script.decisions()
+    assert line.startswith(
+        "ended with 75, and squeue does not say whether it was cancelled: not requeued; go on with `"
+    )
+    assert line.endswith(f"`wavenet train run={shlex.quote(str(script.jobs.parent))}`")
+    (task,) = read_lines(script.folder)
+    assert task.failure == line
+
+
+def test_a_job_that_is_cancelled_just_before_it_asks_for_requeue_stays_away(script: Script) -> None:
+    """Slurm takes the question without an error and does nothing."""
+    script.say("scontrol", f'echo "echo {CANCELLED}" >> "{script.commands}/squeue.later"')
+    script.say("squeue", f'if [ -e "$0.later" ]; then echo {CANCELLED}; else echo {RUNNING}; fi')
+    script.run("exit 75")
+    assert script.decisions() == ["ended with 75, cancelled at the same time: not requeued"]
+
+
+def test_a_requeue_names_the_element_of_an_array(script: Script) -> None:
+    """The plain id of its last element is that of the whole array."""
+    script.say("scontrol", 'echo "$@" >> "$0.asked"')
+    script.say("squeue", f'if [ -e "$(dirname $0)/scontrol.asked" ]; then echo {REQUEUED}; else echo {RUNNING}; fi')
+    script.run("exit 75", SLURM_ARRAY_JOB_ID="7", SLURM_ARRAY_TASK_ID="3")
+    assert (script.commands / "scontrol.asked").read_text("utf-8") == "requeue Incomplete 7_3\n"
+    assert script.decisions() == ["ended with 75: requeued"]
+
+
+def test_a_successor_whose_submission_was_answered_too_late_is_not_submitted_twice(script: Script) -> None:
+    """It bears a mark by which it is found in the queue."""
+    script.say(
+        "squeue",
+        f"""
+case "$*" in
+  *--user=*) sed 's/^/8|/' "{script.commands}/sbatch.comment" 2> /dev/null ;;
+  *) echo {TIMED_OUT} ;;
+esac""",
+    )
+    script.say(
+        "sbatch",
+        """
+for word in "$@"; do case $word in --comment=*) echo "${word#--comment=}" >> "$0.comment" ;; esac; done
+echo "sbatch: error: Socket timed out on send/recv operation" >&2
+exit 1""",
+    )
+    script.run("exit 75")
+    assert script.decisions() == ["ended with 75, by Slurm's will (TimeLimit): handed over to job 8"]
+    assert len((script.commands / "sbatch.comment").read_text("utf-8").splitlines()) == 1
+    assert (script.jobs / "submitted").read_text("utf-8") == "8 name\n"
+    (task,) = read_lines(script.folder)
+    assert (task.first, task.job_id, task.is_done, task.failure) == ("7", "8", False, None)
+
+
+def test_a_successor_does_not_inherit_what_belongs_to_this_job(script: Script) -> None:
+    """Its restarts would be counted on; the user's own settings stay."""
+    script.say("squeue", f"echo {TIMED_OUT.replace(' 0 ', ' 2 ')}")
+    script.say("sbatch", 'env > "$0.environment"; echo "8;cluster"')
+    script.run("exit 75", SLURM_RESTART_COUNT="2", SLURM_CONF="/etc/slurm.conf", SBATCH_ACCOUNT="lab")
+    lines = (script.commands / "sbatch.environment").read_text("utf-8").splitlines()
+    ours = sorted(line for line in lines if line.startswith(("SLURM_", "WAVENET_", "SBATCH_")))
+    assert ours == ["SBATCH_ACCOUNT=lab", "SLURM_CONF=/etc/slurm.conf"]
+
+
+def test_whoever_cancels_while_a_successor_is_submitted_cancels_it_too(script: Script) -> None:
+    """The mark is looked for again when the successor is known."""
+    script.say("squeue", f"echo {TIMED_OUT}")
+    script.say("sbatch", f'touch "{script.jobs}/stopped"; echo 8')
+    script.say("scancel", 'echo "$@" > "$0.asked"')
+    script.run("exit 75")
+    assert (script.commands / "scancel.asked").read_text("utf-8") == "8\n"
+
+
+@pytest.mark.parametrize(("answer", "codes"), [(RUNNING, [1, 10]), (IN_GRACE, [1, 1, 1, 1])])
+def test_restarts_without_progress_are_counted_but_not_preemptions(
+    script: Script, answer: str, codes: list[int]
+) -> None:
+    """A job that is preempted again and again before its first checkpoint has done nothing wrong."""
+    script.say("squeue", f"echo {answer}")
+    script.say("scontrol", "exit 1")
+    script.say("sbatch", "echo 8")
+    assert [script.run("exit 1") for _ in codes] == codes
+
+
+def test_a_new_checkpoint_begins_the_count_anew(script: Script) -> None:
+    """Only restarts in a row count."""
+    script.say("scontrol", "exit 1")
+    script.say("sbatch", "echo 8")
+    made = [script.jobs.parent / "checkpoints" / f"step-{step:08d}" for step in (1, 2, 3)]
+    assert [script.run(f'mkdir -p "{path}"; exit 1') for path in made] == [1, 1, 1]
+    assert [script.run("exit 1") for _ in range(2)] == [1, 10]
+
+
+def test_a_signal_to_the_script_does_not_end_the_program(script: Script) -> None:
+    """The program's own end and its own code are waited for."""
+    assert script.run(f'kill -USR1 $PPID; kill -TERM $PPID; touch "{script.folder}/7.done"') == 0
+    assert script.decisions() == ["done"]
