@@ -54,15 +54,18 @@ def hand_in(request: Request, patience: Patience) -> str:
         TooManyError: the array is larger than a limit.
         KeyboardInterrupt: the user waits no longer; nothing of it stays in the queue.
     """
+    display = Display()
     try:
-        return _until_taken(request, patience)
+        return _until_taken(request, patience, display)
     except KeyboardInterrupt:
         _withdraw(request)
         raise
+    finally:
+        display.end()
 
 
-def _until_taken(request: Request, patience: Patience) -> str:
-    display, pause, is_unsure = Display(), _FIRST_PAUSE_SECONDS, False
+def _until_taken(request: Request, patience: Patience, display: Display) -> str:
+    pause, is_unsure = _FIRST_PAUSE_SECONDS, False
     end = patience.clock() + patience.seconds
     while isinstance(answer := _try(request, is_unsure=is_unsure), Answer):
         is_unsure = is_unsure or answer.refusal is Refusal.unsure
@@ -72,7 +75,6 @@ def _until_taken(request: Request, patience: Patience) -> str:
         display.show(f"{said}, {duration(left)} left; Ctrl-C ends it")
         patience.sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-    display.end()
     if is_unsure:  # a slow controller may have taken an earlier try after it was looked for
         _withdraw(request, but=answer)
     return answer
