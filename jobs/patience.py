@@ -58,7 +58,8 @@ def hand_in(request: Request, patience: Patience) -> str:
     try:
         return _until_taken(request, patience, display)
     except KeyboardInterrupt:
-        _withdraw(request)
+        if not _withdraw(request):
+            display.line(f"squeue does not say whether Slurm has taken {request.name}; {_to_be_cancelled(request)}")
         raise
     finally:
         display.end()
@@ -104,12 +105,19 @@ def _require_hope(request: Request, answer: Answer, left: float, patience: Patie
     remedy = {
         Refusal.limit: "start it again when fewer of your jobs are in the queue, or set cluster.submit_minutes higher",
         Refusal.away: "start it again when `sinfo` gives an answer",
-        Refusal.unsure: f"look whether it is in the queue: `squeue --format='%i %k' | grep {request.mark}`",
+        Refusal.unsure: _to_be_cancelled(request),
     }[answer.refusal]
     raise StageFailedError(f"Slurm has not taken {name} in {duration(patience.seconds)}: {reason}; {remedy}")
 
 
-def _withdraw(request: Request, but: str = "") -> None:
-    """Cancel what is in the queue of this request, except the job ``but``."""
-    if found := [job_id for job_id in scheduler.with_comment(request.mark) or [] if job_id != but]:
-        scheduler.cancel(found)
+def _withdraw(request: Request, but: str = "") -> bool:
+    """Cancel what is in the queue of this request, except the job ``but``; False where there is no answer."""
+    found = scheduler.with_comment(request.mark)
+    if others := [job_id for job_id in found or [] if job_id != but]:
+        scheduler.cancel(others)
+    return found is not None
+
+
+def _to_be_cancelled(request: Request) -> str:
+    """Its files are gone: it would only fail."""
+    return f"if it is in the queue after all, cancel it: `squeue --format='%i %k' | grep {request.mark}`"

@@ -107,12 +107,14 @@ def test_nothing_is_submitted_while_nobody_knows(slurm: Slurm, monkeypatch: pyte
     """Neither sbatch nor squeue gives an answer: asked again is squeue alone."""
     slurm.answers = [LOST]
     monkeypatch.setattr(scheduler, "with_comment", lambda comment: None)
-    with pytest.raises(StageFailedError, match=r"squeue gives no answer; look whether it is in the queue: .*wavenet-1"):
+    with pytest.raises(StageFailedError, match=r"squeue gives no answer; if it is in the queue after all, .*wavenet-1"):
         hand_in(REQUEST, slurm.patience(30))
     assert slurm.num_submitted == 1
 
 
-def test_ctrl_c_ends_the_waiting(slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_the_waiting(
+    slurm: Slurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Nothing of it stays in the queue, even if sbatch was just about to end well."""
 
     def pressed(script: Path, comment: str) -> tuple[str | None, str]:
@@ -122,7 +124,11 @@ def test_ctrl_c_ends_the_waiting(slurm: Slurm, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(scheduler, "submit", pressed)
     with pytest.raises(KeyboardInterrupt):
         hand_in(REQUEST, slurm.patience(30))
-    assert slurm.queue == {}
+    assert (slurm.queue, capsys.readouterr().out) == ({}, "")
+    monkeypatch.setattr(scheduler, "with_comment", lambda comment: None)
+    with pytest.raises(KeyboardInterrupt):
+        hand_in(REQUEST, slurm.patience(30))
+    assert "squeue does not say whether Slurm has taken wavenet-train-x; if it is" in capsys.readouterr().out
 
 
 def test_an_array_that_no_waiting_makes_smaller_is_given_back(slurm: Slurm) -> None:
