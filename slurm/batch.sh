@@ -102,7 +102,9 @@ told() {  # to end, while the program may still be saving: later there may be no
   trap : TERM
   if [ -z "$our_next" ] && ! is_done && ! is_stopped; then
     ask
-    if ! was_put_back && was_ended_by_slurm; then hand_over "$our_id" "ended by Slurm ($(why))"; fi
+    if ! was_put_back && was_ended_by_slurm; then
+      if is_idle; then give_up_idle "ended by Slurm ($(why))"; else hand_over "$our_id" "ended by Slurm ($(why))"; fi
+    fi
   fi
   trap told TERM
 }
@@ -121,6 +123,8 @@ is_idle() {  # too often in a row restarted without a new checkpoint; a preempti
   echo "$our_idle" > "$our_line.idle"
   [ "$our_idle" -gt "$our_most_idle" ]
 }
+
+give_up_idle() { give_up "$1, $our_idle times in a row without a new checkpoint: given up"; }
 
 go_on() {  # for the reason $1: back into the queue, or to a successor
   local refusal
@@ -143,7 +147,10 @@ decide() {
   set +eu
   trap : TERM USR1 USR2
   if is_done; then note "done"; exit 0; fi
-  if [ -n "$our_next" ]; then exit "$code"; fi
+  if [ -n "$our_next" ]; then  # handed over while the program was still saving
+    if [ "$(newest)" != "$our_newest" ]; then echo 0 > "$our_line.idle"; fi
+    exit "$code"
+  fi
   if is_stopped; then give_up "ended with $code, stopped by the user: not requeued"; exit "$code"; fi
   if ! may_go_on "$code"; then give_up "ended with $code, which would come again: not requeued"; exit "$code"; fi
   ask
@@ -153,15 +160,15 @@ decide() {
     note "ended with $code: requeued by Slurm"
   elif [ "$our_state" = RUNNING ] && [ -e "$our_line.after" ]; then
     hand_over "$(cat "$our_line.after")" "the stage before is not over"
-  elif [ "$our_state" = RUNNING ] && is_idle; then
-    give_up "ended with $code, $our_idle times in a row without a new checkpoint: given up"
+  elif [ "$our_state" != RUNNING ] && ! was_ended_by_slurm; then  # by somebody, then
+    give_up "ended with $code, cancelled: not requeued"
+  elif is_idle; then
+    give_up_idle "ended with $code"
     exit 10
   elif [ "$our_state" = RUNNING ]; then
     go_on "ended with $code"
-  elif was_ended_by_slurm; then
+  else
     hand_over "$our_id" "ended with $code, by Slurm's will ($(why))"
-  else  # no cause of Slurm's own is left
-    give_up "ended with $code, cancelled: not requeued"
   fi
   exit "$code"
 }

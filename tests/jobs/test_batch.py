@@ -148,6 +148,15 @@ def test_restarts_without_progress_are_counted_but_not_preemptions(
     assert [script.run("exit 1") for _ in codes] == codes
 
 
+def test_a_time_limit_that_leaves_no_time_to_save_is_not_tried_for_ever(script: Script) -> None:
+    """Its jobs hand over to one another, each without a new checkpoint."""
+    script.say("squeue", f"echo {TIMED_OUT}")
+    script.say("sbatch", "echo 8")
+    assert [script.run("kill -TERM $PPID; sleep 0.5; exit 143") for _ in range(2)] == [143, 10]
+    assert script.decisions()[0] == "ended by Slurm (TimeLimit): handed over to job 8"
+    assert script.decisions()[-1].endswith("times in a row without a new checkpoint: given up")
+
+
 def test_a_new_checkpoint_begins_the_count_anew(script: Script) -> None:
     """Only restarts in a row count."""
     script.say("scontrol", "exit 1")
