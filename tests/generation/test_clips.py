@@ -11,6 +11,7 @@ import soundfile
 
 from wavenet.audio import mulaw
 from wavenet.errors import InputError, MismatchError, StorageError
+from wavenet.generation.clip_files import Making, write_clip
 from wavenet.generation.clips import make_clips
 from wavenet.generation.config import GenerationConfig, Priming, Variant, Weights
 from wavenet.generation.generate import generate_levels
@@ -139,3 +140,12 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_complete_clip(run, data, smal
     with pytest.raises(StorageError, match="the disk is full"):
         make_clips(small, requests, data)
     assert not any(is_done(small, request) for request in requests)
+
+
+def test_a_clip_that_another_start_finished_first_stays_to_the_byte(run, data):
+    request, *_ = make_plan(run, SHORT, 7, data)
+    make_clips(run, [request], data)
+    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.generated.iterdir()}
+    late = Making(Variant.torch, reading_seconds=1.0, sampling_seconds=1.0, num_streams=1, num_samples=1)
+    write_clip(run, request, np.zeros(800, np.float32), late)
+    assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.generated.iterdir()} == before

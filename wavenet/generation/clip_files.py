@@ -31,17 +31,19 @@ class Making:
 
 
 def write_clip(run: RunPaths, request: ClipRequest, samples: NDArray[np.float32], making: Making) -> None:
-    """WAV and MP3, then the JSON: a clip without JSON does not count.
+    """WAV and MP3, then the JSON, unless the clip is there: a clip without JSON does not count.
 
     Raises:
         StorageError: the run folder cannot be written.
     """
     paths = request.files(run)
     started = time.monotonic()
-    paths.withdraw()
-    files.encode_wav(paths.wav, samples, request.sample_rate_hz)
-    files.encode_mp3(paths.mp3, samples, request.sample_rate_hz)
-    durable.write_json(paths.json, _facts(request, len(samples), making, time.monotonic() - started))
+    # A newer start of the same task may have been faster: what it wrote stays as it is, to the byte.
+    if not paths.hold(request):
+        paths.withdraw()
+        files.encode_wav(paths.wav, samples, request.sample_rate_hz)
+        files.encode_mp3(paths.mp3, samples, request.sample_rate_hz)
+        durable.write_json(paths.json, _facts(request, len(samples), making, time.monotonic() - started))
     paths.forget_progress()
 
 
