@@ -26,6 +26,7 @@ class Program:
     """An environment like the tests' own, in `folder`; `variables` are what its programs need to be found."""
 
     folder: Path
+    project: Path
     variables: dict[str, str]
 
     @property
@@ -52,7 +53,7 @@ def readable() -> Iterator[Program]:
         _make_environment(folder, base, packages, project)
         ends.callback(subprocess.run, ["rm", "-r", "--one-file-system", str(folder)], check=True)
         path = f"{folder / 'bin'}:/usr/local/bin:/usr/bin:/bin"
-        yield Program(folder, {"PATH": path, "LD_LIBRARY_PATH": str(base / "lib"), "OMP_NUM_THREADS": "1"})
+        yield Program(folder, project, {"PATH": path, "LD_LIBRARY_PATH": str(base / "lib"), "OMP_NUM_THREADS": "1"})
 
 
 def _sweep() -> None:
