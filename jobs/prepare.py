@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from omegaconf import MISSING
 
@@ -14,6 +12,7 @@ from jobs.arrays import ArrayTask, run_array
 from jobs.chain import Chain
 from jobs.cluster import ClusterConfig, Executor
 from jobs.folders import absolute, shown
+from jobs.prepared import in_words
 from jobs.submission import Submission, max_parallel, print_plan, require_slurm
 from jobs.terminal import Display, plural
 from wavenet.audio.clips import ClipsConfig
@@ -21,7 +20,7 @@ from wavenet.catalogue.genres import GenresConfig
 from wavenet.catalogue.split import SplitConfig
 from wavenet.errors import BusyError
 from wavenet.settings import key
-from wavenet.shards.index import build_index, is_prepared, read_facts
+from wavenet.shards.index import build_index, is_prepared
 from wavenet.shards.layout import DataPaths
 from wavenet.shards.plan import Plan, make_plan
 from wavenet.world import World
@@ -61,7 +60,7 @@ def _prepare_here(keys: PrepareKeys, data: DataPaths) -> None:
     else:
         run_array("prepare", _work(data.root, plan, keys.cluster), data.jobs, keys.cluster, display)
     build_index(data.root)
-    for line in _in_words(read_facts(data.root), data):
+    for line in in_words(data):
         display.line(line)
 
 
@@ -100,23 +99,3 @@ def _work(data: Path, plan: Plan, cluster: ClusterConfig) -> list[ArrayTask]:
     return [
         ArrayTask(f"share {rank + 1} of {size}", tasks.write_share, (data, World(rank, size))) for rank in range(size)
     ]
-
-
-def _in_words(facts: Mapping[str, Any], data: DataPaths) -> Iterator[str]:
-    """Totals per class, and why the rest was not taken."""
-    width = max(len(one["name"]) for one in facts["classes"])
-    for one in facts["classes"]:
-        count = plural(one["num_recordings"], "recording")
-        train, held_out = _amount(one["train_hours"]), _amount(one["validation_hours"])
-        yield f"  {one['name']:<{width}}  {count}, {train} to train on, {held_out} held out"
-    for genre in facts.get("missing_genres", []):
-        yield f"  {genre:<{width}}  no recording was taken, so it is no class"
-    found, taken = facts["num_recordings_found"], facts["num_recordings_taken"]
-    if taken < found:
-        reasons = ", ".join(f"{one['count']} x {one['reason']}" for one in facts["not_taken"])
-        yield f"{found - taken} of {plural(found, 'file')} not taken ({reasons}): {shown(data.catalogue)}"
-    yield f"shards: {shown(data.root)}"
-
-
-def _amount(hours: float) -> str:
-    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"

@@ -7,6 +7,7 @@ from pathlib import Path
 from jobs import signals, tasks
 from jobs.folders import absolute, run_paths
 from jobs.generate import GenerateKeys, packed
+from jobs.prepared import in_words
 from jobs.report import ReportKeys
 from jobs.results import Done, Failed, caught
 from jobs.train import TrainKeys, ordered
@@ -16,6 +17,7 @@ from wavenet.catalogue.split import SplitConfig
 from wavenet.generation.plan import make_plan as plan_clips
 from wavenet.progress import Progress, silent
 from wavenet.shards.index import open_dataset
+from wavenet.shards.layout import DataPaths
 from wavenet.shards.plan import make_plan
 from wavenet.world import World
 
@@ -35,8 +37,12 @@ def write(data: Path, world: World) -> Done | Failed:
 
 
 def index(data: Path) -> Done | Failed:
-    """Complete the data folder."""
-    return tasks.index(data)
+    """Complete the data folder, and say what it holds."""
+    result = tasks.index(data)
+    if isinstance(result, Done):
+        for line in in_words(DataPaths(data)):
+            tasks.announce(line)
+    return result
 
 
 def train(keys: TrainKeys) -> Done | Failed:
