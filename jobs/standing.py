@@ -223,7 +223,7 @@ def _stage_begun(found: _Found, last: Attempt, *, alive: bool | None) -> str:
         return "generated" if _num_generated(found.run) else "trained"
     if last.cause is None and alive is None:
         return "training elsewhere, or lost"
-    return f"interrupted ({last.cause or 'crash'})"
+    return f"interrupted ({last.cause or last.told or 'crash'})"
 
 
 def _failed(found: _Found) -> StageProgress | None:
@@ -250,7 +250,7 @@ def _restarts(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
         {
             "step": now.resumed_step,
             "time": now.started,
-            "cause": before.cause or "crash",
+            "cause": before.cause,
             "moved": now.host != before.host,
             "host": now.host,
         }

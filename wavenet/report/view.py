@@ -21,6 +21,7 @@ _STATES = {
     "user": "stopped by the user",
     "preemption": "interrupted by preemption",
     "time limit": "interrupted by the time limit",
+    "requeue": "interrupted by a requeue",
     "node failure": "interrupted by a node failure",
     "crash": "ended by a crash",
     "nan loss": "stopped: the loss was no number",
@@ -28,7 +29,7 @@ _STATES = {
 
 
 _AFTER = {"user": "a stop by the user", "time limit": "a time limit", "node failure": "a node failure",
-          "crash": "a crash", "finished": "an earlier end"}  # fmt: skip
+          "requeue": "a requeue", "crash": "a crash", "finished": "an earlier end"}  # fmt: skip
 
 
 @dataclass(frozen=True)
