@@ -11,6 +11,7 @@ from jobs import stages, stopped
 from jobs.chain import Chain
 from jobs.cluster import ClusterConfig, Executor
 from jobs.compose import DEFAULT_PRESET
+from jobs.deadlines import notice_of
 from jobs.folders import DEFAULT_ROOT, run_paths
 from jobs.generate import GenerateKeys, generate
 from jobs.generate import submission as generate_submission
@@ -94,7 +95,8 @@ def _submit(keys: RunKeys) -> None:
         stopped.unmark(run)
         chain = Chain(run, keys.cluster)
         add_prepare_stages(chain, part(PrepareKeys, keys))
-        chain.add("train", stages.train, [(train_keys,)], train_submission(train_keys))
+        notice = notice_of(train_keys.cluster)
+        chain.add("train", stages.train, [(train_keys, notice)], train_submission(train_keys))
         chain.add("generate", stages.generate, [(generate_keys, world) for world in chain.workers()])
         chain.add("report", stages.report, [(part(ReportKeys, keys),)])
     print(f"`wavenet status run={keys.run}` tells how far it is, `wavenet cancel run={keys.run}` ends it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs import signals, tasks
+from jobs.deadlines import Notice
 from jobs.folders import absolute, run_paths
 from jobs.generate import GenerateKeys, packed
 from jobs.prepared import in_words
@@ -45,11 +46,11 @@ def index(data: Path) -> Done | Failed:
     return result
 
 
-def train(keys: TrainKeys) -> Done | Failed:
+def train(keys: TrainKeys, notice: Notice) -> Done | Failed:
     """One attempt at the run."""
     run = run_paths(keys.run, keys.root)
     order: list[tasks.TrainOrder] = []
-    failed = caught(lambda: order.append(ordered(run, keys, open_dataset(absolute(keys.data)))))
+    failed = caught(lambda: order.append(ordered(run, keys, open_dataset(absolute(keys.data)), notice)))
     return tasks.train(order[0]) if order else failed
 
 

@@ -9,7 +9,7 @@ from omegaconf import MISSING
 from jobs import slurm_tasks, stopped, tasks
 from jobs.cluster import ClusterConfig, Executor
 from jobs.compose import DEFAULT_PRESET
-from jobs.deadlines import notice_of
+from jobs.deadlines import Notice, notice_of
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
 from jobs.frozen import RunConfig, settle
 from jobs.local import LocalJob, fresh_folder, start
@@ -56,7 +56,7 @@ def train(keys: TrainKeys, watch: Watch = nobody) -> None:
     require_not_queued(run, takeover=keys.takeover)
     require_free(run, takeover=keys.takeover)
     with launching(run):
-        order = ordered(run, keys, dataset)
+        order = ordered(run, keys, dataset, notice_of(keys.cluster))
         display = Display()
         if _is_finished(run, keys.training):
             display.line(
@@ -111,7 +111,7 @@ def _is_finished(run: RunPaths, training: TrainingConfig) -> bool:
     return any(checkpoint.step >= training.num_steps for checkpoint in list_committed(run))
 
 
-def ordered(run: RunPaths, keys: TrainKeys, dataset: Dataset) -> tasks.TrainOrder:
+def ordered(run: RunPaths, keys: TrainKeys, dataset: Dataset, notice: Notice) -> tasks.TrainOrder:
     """What an attempt is to do, with the run's configuration frozen, or held against the frozen one."""
     model = fitting(keys.model, dataset)
     accept = _freeze(run, keys, model, dataset)
@@ -125,7 +125,7 @@ def ordered(run: RunPaths, keys: TrainKeys, dataset: Dataset) -> tasks.TrainOrde
         restart_count=0,
         rendezvous=run.jobs / "rendezvous.json",
         takeover=keys.takeover,
-        notice=notice_of(keys.cluster),
+        notice=notice,
     )
 
 
