@@ -93,7 +93,7 @@ class _Reader:
         for log in logs:
             follower = self.followers.setdefault(log.path, Follower(log.path))
             if log.path in shown_first:
-                self._print(log.path, _without_progress(follower.lines())[-self.keys.lines :])
+                self._print(log, _without_progress(follower.lines())[-self.keys.lines :], is_first=True)
             else:
                 follower.skip()
         if not shown_first:
@@ -116,18 +116,22 @@ class _Reader:
     def _read(self) -> None:
         for log in self._wanted():
             lines = self.followers.setdefault(log.path, Follower(log.path)).lines()
-            self._print(log.path, lines)
+            self._print(log, lines)
 
-    def _print(self, path: Path, lines: Iterable[str]) -> None:
+    def _print(self, log: LogFile, lines: Iterable[str], *, is_first: bool = False) -> None:
+        """Lines of progress come often, and change in place on a terminal; the last one that is there stays."""
         for line in lines:
-            if path != self.last:
-                self.display.line(f"==> {shown(path)} <==")
-                self.last = path
-            progress = progress_lines.read(line)
-            if progress is None:
-                self.display.line(line)
-            else:
-                self.display.show(f"{path.parent.name.partition('-')[0]} {fraction(*progress)}")
+            if progress := progress_lines.read(line):
+                words = f"{log.stage} {log.job}: {fraction(*progress)}"
+                if is_first:
+                    self.display.line(words)
+                else:
+                    self.display.show(words)
+                continue
+            if log.path != self.last:
+                self.display.line(f"==> {shown(log.path)} <==")
+                self.last = log.path
+            self.display.line(line)
 
     def _wanted(self) -> list[LogFile]:
         """All logs of the stage, task and rank that were asked for."""
@@ -163,17 +167,18 @@ class _Reader:
 
     def _tell(self, jobs: list[QueuedJob] | None, *, is_first: bool = False) -> None:
         """Say why nothing is printed, when that changes."""
-        words = "squeue gives no answer; ends with Ctrl-C" if jobs is None else _waiting(jobs)
+        words = "squeue gives no answer; ends with Ctrl-C" if jobs is None else _waiting(jobs, is_first=is_first)
         if words and words != self.told:
             self.display.line(f"{words}; no log yet" if is_first else words)
         self.told = words
 
 
-def _waiting(jobs: list[QueuedJob]) -> str:
-    """What waits in the queue, if nothing runs."""
-    is_waiting = all(job.state == "PENDING" for job in jobs)
-    first = [job for job in jobs if job.reason != "Dependency"] or jobs
-    return submitted.in_words(first) if is_waiting else ""
+def _waiting(jobs: list[QueuedJob], *, is_first: bool) -> str:
+    """What waits in the queue, if nothing runs; between two stages each job waits for another for a moment."""
+    if not all(job.state == "PENDING" for job in jobs):
+        return ""
+    first = [job for job in jobs if job.reason != "Dependency"]
+    return submitted.in_words(first or jobs if is_first else first)
 
 
 def _without_progress(lines: list[str]) -> list[str]:

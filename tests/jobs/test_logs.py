@@ -51,7 +51,7 @@ def run(tmp_path: Path) -> RunPaths:
     [
         (
             [],
-            ["==> generate/8_0_0_restart-1.log", "generate 4/4 (100 %)", "==> generate/8_1_0_restart-0.log", "no room"],
+            ["generate 8_0: 4/4 (100 %)", "==> generate/8_1_0_restart-0.log", "no room"],
         ),
         (["task=1"], ["==> generate/8_1_0_restart-0.log", "wavenet: no room"]),
         (["task=8_1"], ["==> generate/8_1_0_restart-0.log", "wavenet: no room"]),
