@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier
 
 import pytest
 
@@ -70,3 +72,32 @@ def test_a_damaged_entry_keeps_its_number_and_an_attempt_that_it_may_have_named(
 def test_every_entry_says_when_it_was_made(run, owner):
     Ledger.claim(run, owner)
     assert json.loads(run.ledger_entry(1).read_text())["time"].endswith("+00:00")
+
+
+def test_a_claim_comes_after_the_former_owners_last_entry_and_not_instead_of_it(run, owner):
+    """At the same moment either may be first; the claim never takes the other's entry for a second start."""
+    for _ in range(30):
+        former = Ledger.claim(run, owner)
+        barrier = Barrier(2)
+
+        def write(former=former, barrier=barrier):
+            barrier.wait()
+            with suppress(FencedError):
+                former.append("commit", step=1)
+
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write)
+            barrier.wait()
+            Ledger.claim(run, owner)
+            writing.result()
+        with pytest.raises(FencedError):
+            former.append("commit", step=2)
+    kinds = {entry.kind for entry in read_entries(run)}
+    assert "damaged" not in kinds
+
+
+def test_no_temporary_file_of_a_dead_attempt_outlives_tidying(run, owner):
+    Ledger.claim(run, owner)
+    (run.ledger / ".00000002.abcdef012345.tmp.json").write_text("{")
+    Ledger.claim(run, owner).tidy()
+    assert sorted(path.name for path in run.ledger.iterdir()) == ["00000001.json", "00000002.json"]

@@ -29,11 +29,10 @@ class HeldFolder:
         self._remove_name()
 
     def move_to(self, other: Path) -> None:
-        """Move the files into the folder ``other``, which is made, and remove this one."""
-        with contextlib.suppress(OSError):
-            other.mkdir(exist_ok=True)
+        """Move the files into the folder ``other``, which is made for them, and remove this one."""
         for name in self._names():
             with contextlib.suppress(OSError):
+                other.mkdir(exist_ok=True)
                 os.rename(name, other / name, src_dir_fd=self._descriptor)
         self._remove_name()
 
