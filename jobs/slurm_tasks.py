@@ -17,6 +17,8 @@ from wavenet import durable
 from wavenet.errors import InterruptedRunError, StageFailedError, StorageError
 from wavenet.training.job import Outcome
 
+_THE_STAGE = "the stage "
+
 
 def run(function: Callable[..., Result], *arguments: Any) -> None:
     """Do the task and leave with its exit code; an exit of 0 has the marker of completion beside it.
@@ -45,12 +47,14 @@ def run_after(folder: Path, num_jobs: int, function: Callable[..., Result], *arg
 
 
 def _ended(folder: Path, rest: Sequence[Line], num_jobs: int) -> str:
-    """Which stage failed, how much of it, and the first reason."""
+    """Which stage failed, how much of it, and the first reason; of several stages the first one that failed."""
+    if passed_on := [line.failure for line in rest if (line.failure or "").startswith(_THE_STAGE)]:
+        return str(passed_on[0])
     stage = folder.name.partition("-")[0]
     reasons = [f"job {line.job_id}: {line.failure}" for line in rest if line.failure]
     silent = [f"job {line.job_id} was cancelled, or lost with its node" for line in rest]
     count = f", {len(rest)} of {num_jobs} jobs," if num_jobs > 1 else ""
-    return f"the stage {stage}{count} did not come to its end: {[*reasons, *silent, 'its files are gone'][0]}"
+    return f"{_THE_STAGE}{stage}{count} did not come to its end: {[*reasons, *silent, 'its files are gone'][0]}"
 
 
 def _leave(result: Result) -> None:

@@ -93,7 +93,8 @@ def test_a_stage_that_cannot_work_ends_those_after_it(user: User) -> None:
     assert len(later) == 7
     assert all("ended with 10," in line for line in later)
     (failed,) = (jobs["report"].run.jobs).glob(f"report-*/{jobs['report'].job}.failed")
-    assert failed.read_text("utf-8").startswith("the stage generate, 2 of 2 jobs, did not come to its end: job ")
+    reason = f"the stage plan did not come to its end: job {jobs['plan'].job}: source must be a folder of music"
+    assert failed.read_text("utf-8").startswith(reason)
 
 
 def test_cancelling_a_run_cancels_all_its_stages(user: User) -> None:
