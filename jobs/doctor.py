@@ -70,7 +70,7 @@ def _examined(keys: DoctorKeys, display: Display | None) -> Iterable[list[Findin
     cluster = keys.cluster
     is_slurm = cluster.executor is Executor.slurm
     here = Group(f"this machine ({host_name()})")
-    found, numerics = machine.examine(here, gpus=0 if is_slurm else cluster.gpus_per_node, cores=1)
+    found, numerics = machine.examine(here, machine.Wants() if is_slurm else machine.Wants.of(cluster))
     yield found
     folders = {"runs": absolute(keys.root), "data": absolute(keys.data)}
     if keys.run:

@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from jobs.checks.finding import Finding, Group
+from jobs.cluster import ClusterConfig
 from jobs.environment import num_cores
 
 _SECONDS = 30
@@ -24,10 +26,33 @@ class Numerics:
     instructions: str = ""
 
 
-def examine(group: Group, *, gpus: int, cores: int) -> tuple[list[Finding], Numerics]:
-    """Look at the machine that this runs on, for jobs that ask for so many GPUs and cores."""
+@dataclass(frozen=True)
+class Wants:
+    """What a job is to find: so many GPUs and cores, and the runtime of a container where it has an ``image``."""
+
+    gpus: int = 0
+    cores: int = 1
+    image: str = ""
+    runtime: str = ""
+
+    @classmethod
+    def of(cls, cluster: ClusterConfig) -> Wants:
+        """Of a job of this profile."""
+        container = cluster.container
+        return cls(cluster.gpus_per_node, max(1, cluster.cpus_per_task), container.image, container.runtime.value)
+
+
+def examine(group: Group, wants: Wants) -> tuple[list[Finding], Numerics]:
+    """Look at the machine that this runs on."""
     torch, numerics = _torch(group)
-    return [_python(group), torch, _cores(group, cores), _gpus(group, gpus), _ffmpeg(group), _runtimes(group)], numerics
+    return [
+        _python(group),
+        torch,
+        _cores(group, wants.cores),
+        _gpus(group, wants.gpus),
+        _ffmpeg(group),
+        _runtimes(group, wants),
+    ], numerics
 
 
 def _python(group: Group) -> Finding:
@@ -89,9 +114,22 @@ def _packaged_ffmpeg() -> str | None:
         return None
 
 
-def _runtimes(group: Group) -> Finding:
+def _runtimes(group: Group, wants: Wants) -> Finding:
     found = [name for name in _RUNTIMES if shutil.which(name)]
-    return group.ok("containers", f"container runtimes: {', '.join(found) or 'none, and none is needed'}")
+    told = f"container runtimes: {', '.join(found) or 'none'}"
+    if not wants.image:
+        return group.ok("containers", told if found else f"{told}, and none is needed")
+    if not Path(wants.image).exists():
+        found_not = f"jobs are to run in the image {wants.image}, which is not there"
+        return group.problem(
+            "containers", found_not, "correct cluster.container.image, or put it on a shared file system"
+        )
+    if wants.runtime not in found:
+        remedy = (
+            "load its module in cluster.setup, or set cluster.container.runtime or an empty cluster.container.image"
+        )
+        return group.problem("containers", f"jobs are to run in an image by {wants.runtime}; {told}", remedy)
+    return group.ok("containers", f"{told}; the image {wants.image} is there")
 
 
 def _output(*command: str) -> str:

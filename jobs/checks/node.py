@@ -32,8 +32,7 @@ class Errand:
 
     answer: Path
     visited: tuple[Visited, ...]
-    gpus: int
-    cores: int
+    wants: machine.Wants
     options: tuple[str, ...]
 
 
@@ -41,7 +40,7 @@ def run(errand: Errand) -> None:
     """Look at the node and write down what was found."""
     host = host_name()
     group = Group(f"compute node {host}")
-    found, numerics = machine.examine(group, gpus=errand.gpus, cores=errand.cores)
+    found, numerics = machine.examine(group, errand.wants)
     found += _slurm(errand, group)
     for visited in errand.visited:
         there = Group(f"{visited.name} {shown(visited.folder)}, from {host}")

@@ -15,7 +15,7 @@ from typing import Any
 from jobs import scheduler
 from jobs.checks import node
 from jobs.checks.finding import Finding, Group
-from jobs.checks.machine import Numerics
+from jobs.checks.machine import Numerics, Wants
 from jobs.checks.storage import nearest
 from jobs.cluster import ClusterConfig, parameters
 from jobs.environment import quiet_submitit
@@ -74,8 +74,7 @@ def _sent(
     from submitit.core.utils import FailedJobError
 
     mailbox = visited[0].sign
-    cores = max(1, cluster.cpus_per_task)
-    errand = node.Errand(mailbox / "answer.json", visited, cluster.gpus_per_node, cores, _options(cluster))
+    errand = node.Errand(mailbox / "answer.json", visited, Wants.of(cluster), _options(cluster))
     try:
         visit = _Visit(_submit(cluster, errand, mailbox), mailbox, wait_seconds, say)
     except FailedJobError as error:

@@ -205,9 +205,20 @@ def test_a_group_that_cannot_go_on_with_a_shared_run_is_warned_of(tmp_path: Path
 
 def test_a_gpu_that_is_not_there_is_a_problem() -> None:
     """A thousand are nowhere."""
-    findings, numerics = machine.examine(GROUP, gpus=1000, cores=1)
+    findings, numerics = machine.examine(GROUP, machine.Wants(gpus=1000))
     assert [one.check for one in findings if one.level is Level.problem] == ["gpu"]
     assert numerics.instructions
+
+
+@pytest.mark.parametrize(("image", "words"), [("nowhere.sif", "which is not there"), ("image.sif", "by singularity")])
+def test_a_container_that_cannot_be_started_is_a_problem(tmp_path: Path, image: str, words: str) -> None:
+    """Neither without the image nor without what starts it."""
+    (tmp_path / "image.sif").touch()
+    wants = machine.Wants(image=str(tmp_path / image), runtime="singularity")
+    (found,) = [one for one in machine.examine(GROUP, wants)[0] if one.check == "containers"]
+    assert found.level is Level.problem
+    assert words in found.found
+    assert "cluster.container.image" in found.remedy
 
 
 def test_this_machine_is_told_group_by_group(tmp_path: Path, wavenet: Run) -> None:
