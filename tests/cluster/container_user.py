@@ -23,6 +23,7 @@ from .shell import PATIENCE, wait_until
 from .user import NUM_STEPS, SLURM, TINY
 
 IMAGE = Path("/opt/wavenet.sif")
+BASE = Path("/opt/base.tar")
 PYTHON, PACKAGES, CHECKOUT, PROGRAM = (Path(f"/opt/{name}") for name in ("python", "packages", "checkout", "program"))
 IN_THE_IMAGE = [*SLURM, f"cluster.container.image={IMAGE}"]
 
@@ -136,15 +137,16 @@ def is_told(pid: int, number: int) -> bool:
 
 
 @contextlib.contextmanager
-def settled(name: str, root: Path, image: Path, folder: Path) -> Iterator[ContainerUser]:
+def settled(name: str, root: Path, files: dict[Path, Path], folder: Path) -> Iterator[ContainerUser]:
     """A cluster of three nodes and its user, as long as the block runs.
 
     Args:
+        files: where they are here, and where they are there.
         folder: empty, for the environment of the login node.
     """
     write_environment(folder, PROGRAM, PYTHON, PACKAGES, CHECKOUT)
     places = {
-        image: IMAGE,
+        **files,
         Path(sys.base_prefix): PYTHON,
         Path(sysconfig.get_path("purelib")): PACKAGES,
         PROJECT: CHECKOUT,

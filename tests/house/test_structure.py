@@ -19,7 +19,7 @@ else:
 ROOT = Path(__file__).parents[2]
 PRODUCT = sorted(path for folder in ("wavenet", "jobs", "slurm") for path in (ROOT / folder).rglob("*.py"))
 LIBRARY = [path for path in PRODUCT if path.is_relative_to(ROOT / "wavenet")]
-EVERYTHING = PRODUCT + sorted((ROOT / "tests").rglob("*.py"))
+EVERYTHING = PRODUCT + sorted(path for folder in ("containers", "tests") for path in (ROOT / folder).rglob("*.py"))
 
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 60
