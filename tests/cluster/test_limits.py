@@ -25,9 +25,6 @@ pytestmark = [pytest.mark.xdist_group("devcluster-m"), pytest.mark.timeout(600)]
 LATER = "cluster.sbatch=['begin=now+3600']"  # nothing here needs to run
 REFUSED = {
     "qos": ([*SLURM, "cluster.qos=nix"], "Invalid qos specification", "cluster.qos"),
-    "account": ([*SLURM, "cluster.account=nix"], "Invalid account or account/partition combination", "cluster.account"),
-    "partition": ([*SLURM, "cluster.partition=nix"], "invalid partition specified: nix", "cluster.partition"),
-    "memory": ([*SLURM, "cluster.memory_gb=9"], "Memory specification can not be satisfied", "cluster.memory_gb"),
     "gres": (["cluster=gpu-gres", "cluster.partition=urgent"], "Invalid generic resource", "cluster.gres"),
 }
 SHAPES = {
