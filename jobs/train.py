@@ -18,6 +18,7 @@ from jobs.submission import Submission, print_plan, require_slurm, submit
 from jobs.supervise import Watch, carry_through, nobody
 from jobs.terminal import Display
 from wavenet import durable
+from wavenet.checkpoint.space import require_room
 from wavenet.checkpoint.store import list_committed
 from wavenet.errors import UsageError
 from wavenet.model.config import Conditioning, ModelConfig
@@ -25,6 +26,7 @@ from wavenet.run_paths import RunPaths
 from wavenet.settings import key
 from wavenet.shards.index import Dataset, open_dataset
 from wavenet.training.config import TrainingConfig
+from wavenet.training.room import room_needed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +65,20 @@ def train(keys: TrainKeys, watch: Watch = nobody) -> None:
                 f"the run {run.name!r} is finished: step {keys.training.num_steps} is in {shown(run.checkpoints)}"
             )
             return
+        _require_room(run, order)
         stopped.unmark(run)
         if keys.cluster.executor is Executor.slurm:
             submit(submission(keys), fresh_folder(run.jobs, "train"), slurm_tasks.run, [(tasks.train, order)])
             return
         _train_here(run, keys, order, display, watch)
+
+
+def _require_room(run: RunPaths, order: tasks.TrainOrder) -> None:
+    """Refuse what would not fit before it has waited in a queue; each attempt looks again, on its own node."""
+    need = room_needed(order.model, order.training, [checkpoint.step for checkpoint in list_committed(run)])
+    if need is not None:
+        # Nobody is at the run: no attempt has the number 0, and the next one tidies away what a kill leaves here.
+        require_room(run.checkpoint_room(0), need)
 
 
 def _train_here(run: RunPaths, keys: TrainKeys, order: tasks.TrainOrder, display: Display, watch: Watch) -> None:

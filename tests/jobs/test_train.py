@@ -169,3 +169,15 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
     done = wavenet("train", "run=file/run", f"data={data}", "cluster=local")
     assert (done.returncode, done.stderr.count("\n")) == (6, 1)
     assert "file" in done.stderr
+
+
+def test_a_run_whose_checkpoints_would_not_fit_is_refused_before_anything_starts(
+    data: Path, small_disk: Path, wavenet: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """The sentence says what is needed and what is free."""
+    run = RunPaths(small_disk / "run")
+    done = wavenet("train", f"run={run.root}", f"data={data}", "cluster=local")
+    assert (done.returncode, done.stderr.count("\n")) == (6, 1)
+    assert re.search(r"the checkpoints to come need [\d,]+ bytes in \d+ files .* free, too few bytes", done.stderr)
+    assert not run.history.exists()
+    assert list(run.checkpoints.iterdir()) == []
