@@ -74,9 +74,7 @@ class Prompt:
         return "".join(lines)
 
     def close(self) -> None:
-        assert self._shell.stdin is not None
-        self._shell.stdin.close()
-        self._shell.wait(timeout=PATIENCE)
+        self._shell.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
