@@ -43,9 +43,19 @@ def _nothing(_number: int, _frame: FrameType | None) -> None:
 
 
 def end_at_once() -> None:
-    """Let SIGTERM and SIGINT end an array task by an exception, so that its temporary files are removed."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
+    """Let SIGTERM and SIGINT end an array task by one exception, so that it saves and its temporary files are removed.
+
+    One: launchers and schedulers repeat themselves, and a second exception would cut the saving short.
+    """
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in numbers:
+        signal.signal(number, handler)
 
 
 class Interrupts:

@@ -177,3 +177,36 @@ def test_an_array_task_never_imports_torch(run, data):
     )
     subprocess.run([sys.executable, "-c", program, run.root, data], check=True, timeout=60)
     assert list(run.generated.glob("*.wav"))
+
+
+_TASK = """
+import signal, sys
+from pathlib import Path
+from jobs import signals, tasks
+from wavenet.generation.config import GenerationConfig
+from wavenet.generation.plan import make_plan
+from wavenet.run_paths import RunPaths
+
+run = RunPaths(Path(sys.argv[1]))
+requests = make_plan(run, GenerationConfig(seconds=60, checkpoints=(20,)), 7, None)
+signals.end_at_once()
+print("begun", flush=True)
+tasks.generate(run, requests, Path(sys.argv[2]), lambda done, total: print(done, flush=True))
+"""
+
+
+def test_a_task_that_is_told_again_and_again_to_stop_saves_every_clip_once(run, data):
+    """Launchers repeat SIGTERM until the process is gone."""
+    command = [sys.executable, "-c", _TASK, run.root, data]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        for line in process.stdout:
+            if line.strip().isdigit() and int(line) > 10_000:
+                break
+        while process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(0.01)
+            except subprocess.TimeoutExpired:
+                continue
+    kept = sorted(path.name for path in run.generated.iterdir())
+    assert kept == ["gen_genre-0_num-20.partial", "gen_genre-1_num-20.partial"]
