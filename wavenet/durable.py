@@ -89,7 +89,9 @@ def make_folder(folder: Path) -> Path:
 
 def remove_folder(folder: Path) -> None:
     """Remove ``folder`` and all in it; what is gone already, or being written by a zombie, is no error."""
-    shutil.rmtree(folder, ignore_errors=True)
+    # rmtree lets errors of its own looking and closing pass all the same.
+    with contextlib.suppress(OSError):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def temporary_name(path: Path) -> Path:

@@ -81,7 +81,8 @@ def _print(name: str, result: Result, seconds: float) -> None:
         by_fault[fault] += count
     for fault, count in by_fault.items():
         calls = {call for each, call in result.counts if each == fault}
-        print(f"| {name} | {fault} | {count:,} | {len(calls)} |", flush=True)
+        found = sum(sentence.startswith(f"{fault} at ") for sentence in result.found)
+        print(f"| {name} | {fault} | {count:,} | {len(calls)} | {found} |", flush=True)
     print(f"{name}: {result.num_points:,} points, {len(result.found)} found, {seconds:.0f} s", file=sys.stderr)
     for sentence in result.found:
         print(f"found: {sentence}", file=sys.stderr)
