@@ -111,6 +111,6 @@ def _run(command: list[str]) -> str:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(f"{build()}\n")
+        build()
     except BuildError as error:
         sys.exit(f"the kernel of generation was not built: {error}")
