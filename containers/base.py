@@ -28,7 +28,7 @@ def python_version() -> str:
 
 def public() -> str:
     """The name of the public image with this Python."""
-    return f"python:{python_version()}-slim-bookworm"
+    return f"docker.io/library/python:{python_version()}-slim-bookworm"
 
 
 def local(folder: Path) -> Path:

@@ -6,13 +6,16 @@ machine that has none of them.
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from containers import base as bases
+from containers import cache
 from containers.errors import BuildError
 from containers.programs import run
 
@@ -49,7 +52,7 @@ def write(wanted: Wanted, target: Path, cache_folder: Path) -> None:
         shutil.copy(PROJECT / "containers" / name, recipe / name)
     for name in ("wavenet.def", "Containerfile"):
         shutil.copy(PROJECT / "containers" / name, target / name)
-    make_wheels(wanted, target / "wheels")
+    make_wheels(wanted, target / "wheels", cache_folder)
     arguments = {"VARIANT": wanted.variant, "VERSION": _version(target / "wheels"), "REVISION": _revision()}
     if wanted.base == LOCAL:
         shutil.copy(bases.local(cache_folder), target / "base.tar")
@@ -60,19 +63,46 @@ def write(wanted: Wanted, target: Path, cache_folder: Path) -> None:
     (target / "arguments").write_text(text, encoding="utf-8")
 
 
-def make_wheels(wanted: Wanted, target: Path) -> None:
-    """Put the project, all that it needs in the versions of the lock, and pip into ``target`` as wheels."""
+def make_wheels(wanted: Wanted, target: Path, cache_folder: Path) -> None:
+    """Put the project, all that it needs in the versions of the lock, and pip into ``target`` as wheels.
+
+    Raises:
+        BuildError: pip is lacking or fails, or the index has another torch than the variant's.
+    """
+    _wheel(["--no-deps", str(PROJECT)], target)
+    own = next(target.glob("*.whl"))
+    lock = (PROJECT / "constraints.txt").read_bytes()
+    digest = cache.digest_of(lock, _needs(own), wanted.variant, wanted.index, sys.version, platform.machine())
+
+    def make(place: Path) -> None:
+        index = ["--extra-index-url", wanted.index] if wanted.index else []
+        _wheel(["--constraint", str(PROJECT / "constraints.txt"), *index, "pip", str(own)], place)
+        (place / own.name).unlink()
+        _require_variant(place, wanted.variant)
+
+    shutil.copytree(cache.kept(cache_folder, "wheels", digest, make), target, dirs_exist_ok=True)
+
+
+def _wheel(words: list[str], target: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode:  # noqa: S603 - no shell
         raise BuildError(f"wheels are gathered with pip, which {sys.executable} has not: apt-get install python3-pip")
-    index = ["--extra-index-url", wanted.index] if wanted.index else []
-    words = ["wheel", "--quiet", "--wheel-dir", str(target), "--constraint", str(PROJECT / "constraints.txt"), *index]
-    run([*pip, *words, "pip", str(PROJECT)])
-    has_cuda = any(path.name.startswith("nvidia_") for path in target.iterdir())
-    if has_cuda != (wanted.variant == "cuda"):
+    run([*pip, "wheel", "--quiet", "--wheel-dir", str(target), *words])
+
+
+def _needs(wheel: Path) -> str:
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = archive.read(name).decode().splitlines()
+    return "\n".join(line for line in lines if line.startswith("Requires-Dist:"))
+
+
+def _require_variant(wheels: Path, variant: str) -> None:
+    has_cuda = any(path.name.startswith("nvidia_") for path in wheels.iterdir())
+    if has_cuda != (variant == "cuda"):
         found = "with CUDA" if has_cuda else "for processors only"
         raise BuildError(
-            f"the package index has torch {found}, and the variant is {wanted.variant}: "
+            f"the package index has torch {found}, and the variant is {variant}: "
             "--index names an index that has the other (pytorch.org, Get Started), --variant takes what is there"
         )
 

@@ -47,6 +47,8 @@ class ContainerUser:
         variables = {
             "PATH": f"{PROGRAM}/bin:/usr/local/bin:/usr/bin:/bin",
             "LD_LIBRARY_PATH": str(PYTHON / "lib"),
+            # The login node's own Python is not what the poisoned packages of the home folder are for.
+            "PYTHONNOUSERSITE": "1",
             "SLURM_CONF": f"/tmp/devcluster-{self.machine.name}/slurm.conf",
             # Of the host's Python, hence of no use in the image; there it would break everything.
             "PYTHONPATH": "/opt/devcluster/slurm/devcluster",

@@ -35,7 +35,7 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerUser]:
 def stories(user: ContainerUser) -> dict[str, ContainerStory]:
     """A run that was preempted in the middle, one that nothing happened to, and what became of them."""
     user.said("python", "-c", MUSIC)
-    # What lies in homes of people who install things for the host's Python, of the image's version.
+    # What lies in homes of people who install things for a Python of the host's.
     packages = user.home / ".local" / "lib" / "python3.11" / "site-packages"
     user.said("mkdir", "--parents", f"/home/{user.name}/{packages.relative_to(user.home)}")
     for name in ("torch", "numpy", "yaml", "sitecustomize"):
