@@ -113,9 +113,9 @@ def _bound(path: Path) -> Path:
 
 
 def _apart(folders: Sequence[Path]) -> list[Path]:
-    """Without those that lie in another; where links lead is bound as well, and by its own name."""
+    """Each by its own name and by where links lead, without those that are seen in another anyway."""
     every = dict.fromkeys(path for folder in folders for path in (folder.resolve(), folder.absolute()))
-    return [path for path in every if not any(other in path.parents for other in every) or path.is_symlink()]
+    return [path for path in every if not any(other in path.parents for other in every)]
 
 
 def _paths_in(value: Any) -> Iterator[Path]:
