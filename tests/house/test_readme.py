@@ -29,6 +29,12 @@ def _commands() -> Iterator[str]:
             yield from (line[2:].split(" && ")[0] for line in text.splitlines() if line.startswith("$ "))
 
 
+def test_the_ten_commands_are_those_that_are_typed_on_a_real_cluster() -> None:
+    """They stand in slurm/README.md as well, from where tests/cluster/test_guide.py types them."""
+    (ten,) = (text for _, text in FENCES if text.startswith("laptop$"))
+    assert ten in (ROOT / "slurm/README.md").read_text(encoding="utf-8")
+
+
 def _keys() -> set[str]:
     return {key.name for schema in SCHEMAS.values() for key in keys_of(schema)}
 
