@@ -14,7 +14,7 @@ from .shell import PATIENCE, wait_until
 from .user import CLIPS, SLURM, TINY, Story, User
 
 # One worker brings the clusters up, once.
-pytestmark = [pytest.mark.xdist_group("devcluster"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("devcluster-c"), pytest.mark.timeout(600)]
 
 GENERATE = ["generate.seconds=0.05", "generate.evenly=1", "generate.primings=[silence]"]
 PLACES = {"requeued": "cluster.partition=preemptible", "cancelled": "cluster.partition=nogracecancel"}

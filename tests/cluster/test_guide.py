@@ -19,7 +19,7 @@ from .shell import PATIENCE, wait_until
 from .user import User
 
 # One worker brings the clusters up, once.
-pytestmark = [pytest.mark.xdist_group("devcluster"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("devcluster-c"), pytest.mark.timeout(900)]
 
 GUIDE = (PROJECT / "slurm" / "README.md").read_text("utf-8")
 COMMANDS = re.findall(r"^(laptop|cluster)\$ (.+)$", GUIDE, re.MULTILINE)
