@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.xdist_group("devcluster-l"), pytest.mark.timeout(900)]
 
 ALONE = "cluster.cpus_per_task=2"  # nobody else on its node
 INTERVAL = 10
-SHORT = [f"training.checkpoint_every={INTERVAL}"]
+SHORT = ["training.num_steps=300", f"training.checkpoint_every={INTERVAL}"]
 # Two steps of many seconds each: KillWait is 8.
 LONG = [
     "training.num_steps=2",
@@ -105,7 +105,7 @@ def _let_zombie_go_on(story: Story, pid: int) -> None:
 
 def _told_at_once(user: User) -> Story:
     """The time limit's warning comes when the process has hardly been started."""
-    story = user.train("start")
+    story = user.train("start", *SHORT)
     wait_until(lambda: _is_started(story), PATIENCE)
     os.kill(story.pid(), signal.SIGUSR2)
     return story
@@ -126,7 +126,7 @@ def untouched(user: User, stories: dict[str, Story]) -> Callable[[str], dict[str
         is_long = name in ("long", "killed")
         if is_long not in made:
             run = f"untouched-{is_long}"
-            user.wavenet("train", f"run={run}", *TINY, *(LONG if is_long else []), "cluster=local")
+            user.wavenet("train", f"run={run}", *TINY, *(LONG if is_long else SHORT), "cluster=local")
             made[is_long] = Story(user.shell, RunPaths(user.shell.home / "runs" / run), "").last_files()
         return made[is_long]
 
