@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from containers import base, cache, root, tried
+from containers.inside import QUICK
 from slurm.devcluster import machine as machines
 from slurm.devcluster import packages
 
@@ -78,7 +79,7 @@ def test_it_is_a_recent_slurm(user: ContainerUser) -> None:
 
 def test_an_image_without_the_program_is_refused(user: ContainerUser) -> None:
     """At submission, in a sentence, by a container that was started once."""
-    user.said("apptainer", "build", "other.sif", f"oci-archive:{BASE}")
+    user.said("apptainer", "build", *QUICK, "other.sif", f"oci-archive:{BASE}")
     refused = user("wavenet", "train", "run=other", *TINY, *SLURM, "cluster.container.image=other.sif")
     assert refused.returncode == 3
     assert "the image 'other.sif' has no /opt/wavenet/bin/python" in refused.stderr
@@ -94,11 +95,11 @@ def test_a_missing_image_is_refused(user: ContainerUser) -> None:
 
 def test_a_run_stays_in_its_image(user: ContainerUser, stories: dict[str, ContainerStory]) -> None:
     """Outside, or in another, it goes on only if its user says so."""
-    more = f"training.num_steps={NUM_STEPS + 1}"
-    outside = user("wavenet", "train", "run=untouched", *TINY, more, "cluster=local")
+    more = ["run=untouched", *TINY, f"training.num_steps={NUM_STEPS + 1}", "cluster=local"]
+    outside = user("wavenet", "train", *more, "accept=[training.num_steps]")
     assert outside.returncode == 4
     assert "numerics.image was" in outside.stderr
-    user.said("wavenet", "train", "run=untouched", *TINY, more, "cluster=local", "accept=[numerics.image]")
+    user.said("wavenet", "train", *more, "accept=[training.num_steps,numerics.image]")
 
 
 def test_a_machine_leaves_nothing_behind(user: ContainerUser) -> None:
