@@ -86,7 +86,7 @@ def _claim(job: TrainingJob, dataset: Dataset, announce: Announce) -> Recorder:
         lost=asdict(job.lost) if job.lost else None,
     )
     for damage in recovered.damages:
-        announce(f"{damage}; it was set aside and the run goes on from step {resumed_step}")
+        announce(f"{damage}; the run goes on from step {resumed_step}")
     going_on = f"going on from step {resumed_step}" if resumed_step else "starting from new weights"
     announce(f"attempt {ledger.attempt} on {job.owner.host}: {going_on}")
     return Recorder(
