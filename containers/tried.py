@@ -10,7 +10,7 @@ from containers import cache, context, inside, root
 
 _PARTS = ("wavenet", "jobs", "slurm", "containers")
 _LOOSE = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE")
-_MADE = {".pyc", ".so", ".stamp"}
+_IRRELEVANT = {".pyc", ".so", ".stamp", ".md"}  # made from the others, or read by people
 
 
 def image(folder: Path) -> Path:
@@ -35,9 +35,9 @@ def image(folder: Path) -> Path:
 def _digest() -> str:
     files = [context.PROJECT / name for name in _LOOSE]
     for part in _PARTS:
-        files += [path for path in sorted((context.PROJECT / part).rglob("*")) if path.is_file()]
+        found = sorted(path for path in (context.PROJECT / part).rglob("*") if path.is_file())
+        files += [path for path in found if path.suffix not in _IRRELEVANT]
     texts: list[str | bytes] = [sys.version]
     for path in files:
-        if path.suffix not in _MADE:
-            texts += [str(path.relative_to(context.PROJECT)), path.read_bytes()]
+        texts += [str(path.relative_to(context.PROJECT)), path.read_bytes()]
     return cache.digest_of(*texts)
