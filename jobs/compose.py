@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from jobs.folders import DEFAULT_ROOT, run_paths
 from jobs.frozen import read_config
 from jobs.overrides import Override, read_overrides, unquote
 from jobs.structure import Key, freeze, keys_of, node_of
-from wavenet.errors import InputError, UsageError, WavenetError
+from wavenet.errors import InputError, UsageError, WavenetError, did_you_mean
 from wavenet.model.config import Conditioning
 
 T = TypeVar("T")
@@ -120,16 +120,27 @@ def _with_profiles(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[
 
 def _checked_profile(name: str) -> dict[str, Any]:
     profile = read_profile(name)
-    node = node_of(ClusterConfig)
-    for key in keys_of(ClusterConfig):
-        if key.name in profile:
-            try:
-                node[key.name] = profile[key.name]
-            except OmegaConfBaseException as error:
-                found = profile[key.name]
-                sentence = f"the cluster profile {name!r} sets {key.name}: it must be {key.values}, got {found!r}"
-                raise UsageError(sentence) from error
+    node, keys = node_of(ClusterConfig), {key.name: key for key in keys_of(ClusterConfig)}
+    for field, found in _dotted(profile, keys):
+        if field not in keys:
+            raise UsageError(f"the cluster profile {name!r} has no field {field!r}{did_you_mean(field, keys)}")
+        try:
+            OmegaConf.update(node, field, found)
+        except OmegaConfBaseException as error:
+            must_be = "fields of its own" if keys[field].is_group else keys[field].values
+            sentence = f"the cluster profile {name!r} sets {field}: it must be {must_be}, got {found!r}"
+            raise UsageError(sentence) from error
     return profile
+
+
+def _dotted(values: Mapping[str, Any], keys: Mapping[str, Key], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values by their dotted names, those of a group one by one."""
+    for name, value in values.items():
+        field = f"{prefix}{name}"
+        if field in keys and keys[field].is_group and isinstance(value, Mapping):
+            yield from _dotted(value, keys, f"{field}.")
+        else:
+            yield field, value
 
 
 def _primary(schema: type, keys: Mapping[str, Key], frozen: Mapping[str, Any], defaults: list[Any]) -> DictConfig:

@@ -84,10 +84,23 @@ def test_a_profile_may_be_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["container: x.sif", "container: {image: x.sif}", "container: {image: x.sif, gpu: auto}"]
+)
+def test_a_profile_may_name_an_image(tmp_path: Path, text: str) -> None:
+    """By itself, or with further fields of its group."""
+    profile = tmp_path / "site.yaml"
+    profile.write_text(text)
+    assert compose(f"cluster={profile}").cluster.container.image == "x.sif"
+
+
+@pytest.mark.parametrize(
     ("text", "error", "sentence"),
     [
         ("partitio: x", UsageError, "has no field 'partitio'; did you mean 'partition'?"),
         ("memory_gb: lots", UsageError, "sets memory_gb: it must be a number, got 'lots'"),
+        ("container: {imag: x}", UsageError, "has no field 'container.imag'; did you mean 'container.image'?"),
+        ("container: {gpu: 3dfx}", UsageError, "sets container.gpu: it must be one of auto, nvidia, amd, none, got"),
+        ("container: [x]", UsageError, "sets container: it must be fields of its own, got ['x']"),
         ("- a list", InputError, "must hold fields such as partition: gpu"),
         ("a: [", InputError, "must be YAML; it fails with: "),
     ],
