@@ -9,7 +9,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
-WORKERS ?= 2
+# Most of the cluster tests wait for Slurm: more of them than cores fit side by side.
+WORKERS ?= 4
 PYTEST_ARGUMENTS ?=
 
 .PHONY: help demo test image tests check format environment developers tools benchmarks soak clean
