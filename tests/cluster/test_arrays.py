@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ class Task:
     job: str
     pid: int
     node: str
+    done: Path
 
     @property
     def number(self) -> int:
@@ -44,19 +46,27 @@ class Task:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
+    def is_stopped_midway(self) -> bool:
+        """Whether SIGSTOP came before it was done."""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+        except OSError:
+            return False
+        return state == "T" and not self.done.exists()
+
 
 def running_tasks(user: User, arrays: list[str]) -> Iterator[Task]:
     """Those of the arrays that have a process."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, KeyError, ValueError):
             words = (folder / "cmdline").read_bytes()
+            if b"submitit.core._submit" not in words or words.startswith(b"srun"):
+                continue
             pairs = (pair.partition(b"=") for pair in (folder / "environ").read_bytes().split(b"\0"))
             values = {name.decode(): value.decode() for name, _, value in pairs}
-            is_python = b"submitit.core._submit" in words and not words.startswith(b"srun")
-            is_ours = values["SLURM_ARRAY_JOB_ID"] in arrays and values["SLURM_CLUSTER_NAME"] == user.shell.cluster.name
-            if is_python and is_ours:
+            if values["SLURM_ARRAY_JOB_ID"] in arrays and values["SLURM_CLUSTER_NAME"] == user.shell.cluster.name:
                 job = f"{values['SLURM_ARRAY_JOB_ID']}_{values['SLURM_ARRAY_TASK_ID']}"
-                yield Task(job, int(folder.name), values["SLURMD_NODENAME"])
+                yield Task(job, int(folder.name), values["SLURMD_NODENAME"], Path(values["WAVENET_DONE"]))
 
 
 def identities(run: RunPaths) -> dict[str, tuple[int, int]]:
@@ -87,25 +97,31 @@ class Array:
         return len(list(self.folder.glob(f"{task.job}_0_restart-*.log")))
 
 
+def hold(user: User, arrays: list[str]) -> dict[str, Task]:
+    """As many tasks as run at once, each stopped in the middle. They last a second: there is no time to pause."""
+    held: dict[str, Task] = {}
+    deadline = time.monotonic() + PATIENCE
+    while len(held) < PARALLEL:
+        assert time.monotonic() < deadline, f"held only {sorted(held)}"
+        for task in running_tasks(user, arrays):
+            task.send(signal.SIGSTOP)
+            if task.is_stopped_midway():
+                held[task.job] = task
+            else:
+                task.send(signal.SIGCONT)
+    return held
+
+
 @pytest.fixture(scope="module")
 def array(limited: User, many: RunPaths) -> Array:
     """Some clips are made; then one task is killed, one preempted, and the node of a third one lost."""
     user, cluster = limited, limited.shell.cluster
     said = user.wavenet("generate", "run=many", *PLACE, *PAIRS)
     ids = re.findall(r"wavenet-generate-many as job (\d+)", said)
-    again = user(user.program.wavenet, "generate", "run=many", *PLACE, *PAIRS)
     wait_until(lambda: len(identities(many)) >= PARALLEL, PATIENCE)
+    held = hold(user, ids)
     early = identities(many)
-    held: dict[str, Task] = {}
-
-    def hold() -> bool:
-        for task in running_tasks(user, ids):
-            if task.number >= PARALLEL:  # those before have done their work and are about to end
-                task.send(signal.SIGSTOP)
-                held[task.job] = task
-        return len(held) == PARALLEL
-
-    wait_until(hold, PATIENCE)
+    again = user(user.program.wavenet, "generate", "run=many", *PLACE, *PAIRS)
     killed, preempted = sorted(held.values(), key=lambda task: task.node)[:2]
     on_lost_node = max(held.values(), key=lambda task: task.node)
     killed.send(signal.SIGKILL)
