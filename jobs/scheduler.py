@@ -78,7 +78,7 @@ def ask(job_ids: Sequence[str]) -> list[QueuedJob] | None:
         return None if None in answers else [job for answer in answers if answer for job in answer]
     rows = (line.split("|", 5) for line in done.stdout.splitlines())
     return [
-        QueuedJob(job_id, state, reason, nodes, name, start)
+        QueuedJob(job_id, _settled(state), reason, nodes, name, start)
         for job_id, state, reason, nodes, start, name in (row for row in rows if len(row) == 6)
     ]
 
@@ -125,7 +125,16 @@ def facts_of(job_id: str) -> dict[str, str]:
 
     Empty where there is no answer.
     """
-    return _facts(["scontrol", "--oneliner", "show", "job", job_id]) or _facts_by_squeue(job_id)
+    facts = _facts(["scontrol", "--oneliner", "show", "job", job_id]) or _facts_by_squeue(job_id)
+    return {**facts, "JobState": _settled(facts["JobState"])} if "JobState" in facts else facts
+
+
+def _settled(state: str) -> str:
+    """A running job is SIGNALING for the moment in which its nodes have not yet answered that they passed a signal on.
+
+    Whoever asks because of that signal would take it for a job that is ending.
+    """
+    return "RUNNING" if state == "SIGNALING" else state
 
 
 def _facts_by_squeue(job_id: str) -> dict[str, str]:

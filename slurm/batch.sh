@@ -44,6 +44,8 @@ ask() {  # Slurm about this job; empty where it gives no answer
     sleep 1
   done
   read -r our_state our_restarts our_preempted our_end our_reason <<< "$answer"
+  # For the moment in which its nodes have not yet answered that they passed a signal on.
+  if [ "$our_state" = SIGNALING ]; then our_state=RUNNING; fi
 }
 
 was_put_back() { [ "${our_restarts:-0}" -gt "$our_restart" ]; }

@@ -84,6 +84,15 @@ def test_a_job_that_is_cancelled_just_before_it_asks_for_requeue_stays_away(scri
     assert script.decisions() == ["ended with 75, cancelled at the same time: not requeued"]
 
 
+def test_a_job_that_is_just_being_told_is_put_back(script: Script) -> None:
+    """Slurm calls it SIGNALING until its nodes have answered; taken for one that was cancelled it would be lost."""
+    told = RUNNING.replace("RUNNING", "SIGNALING")
+    script.say("scontrol", 'touch "$0.asked"')
+    script.say("squeue", f'if [ -e "$(dirname $0)/scontrol.asked" ]; then echo {REQUEUED}; else echo {told}; fi')
+    script.run("exit 75")
+    assert script.decisions() == ["ended with 75: requeued"]
+
+
 def test_a_requeue_names_the_element_of_an_array(script: Script) -> None:
     """The plain id of its last element is that of the whole array."""
     script.say("scontrol", 'echo "$@" >> "$0.asked"')

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs import scheduler
 from jobs.causes import JobStop, cause_of_stop, seconds_left, told_by_scheduler
 from jobs.deadlines import Notice
 from jobs.environment import Placement
@@ -67,6 +68,17 @@ NOTICE = Notice(kill_seconds=8, warning_seconds=90)
 @pytest.fixture
 def run(tmp_path: Path) -> RunPaths:
     return RunPaths(tmp_path / "run")
+
+
+def test_a_job_that_is_being_told_is_a_running_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm calls it SIGNALING until its nodes have answered; taken for an ending one it would seem cancelled."""
+    script = tmp_path / "scontrol"
+    script.write_text(
+        "#!/bin/sh\necho JobId=7 JobState=SIGNALING Restarts=0 PreemptTime=2026-11-23T04:02:21\n", "utf-8"
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert scheduler.facts_of("7")["JobState"] == "RUNNING"
 
 
 def test_the_users_own_stop_comes_before_all_else(run: RunPaths) -> None:
