@@ -200,5 +200,4 @@ def test_a_process_that_nobody_could_stop_changes_nothing(stories: dict[str, Sto
     assert "has been overtaken" in fenced
     before, after = story.attempts()
     assert before.host != after.host
-    assert before.last_step < max(json.loads(line).get("step", 0) for line in fenced.splitlines())
     assert {step.attempt for step in read_history(story.run).steps if step.step > after.resumed_step} == {2}
