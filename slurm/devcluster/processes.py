@@ -85,7 +85,7 @@ def _inspect(cluster: Cluster, pid: int) -> Process | None:
     prefix = mark_of(cluster, "").encode()
     try:
         program = (folder / "exe").readlink().name
-        for variable in (folder / "environ").read_bytes().split(b"\0"):
+        for variable in environment_of(folder).split(b"\0"):
             if variable.startswith(prefix):
                 return Process(pid, variable[len(prefix) :].decode(), program)
         # slurmstepd and slurmctld's script runner write their title over their environment, but hold their log open.
@@ -94,6 +94,25 @@ def _inspect(cluster: Cluster, pid: int) -> Process | None:
     except OSError:  # it has ended meanwhile, or is the kernel's
         pass
     return None
+
+
+def environment_of(process: Path, seconds: float = 10) -> bytes:
+    """The environment of a process's folder in /proc.
+
+    A process has none while execve() puts the new program in place, longer on a loaded machine: taken at its word, a
+    daemon that has just been started would not be there.
+    """
+    deadline = time.monotonic() + seconds
+    while not (text := (process / "environ").read_bytes()) and _has_no_stack_yet(process):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.001)
+    return text or (process / "environ").read_bytes()
+
+
+def _has_no_stack_yet(process: Path) -> bool:
+    """Whether `env_end`, the second to last field of `stat` (proc(5)), is still 0."""
+    return (process / "stat").read_text(encoding="utf-8", errors="replace").split()[-2] == "0"
 
 
 def _holds_file_in(process: Path, folder: Path) -> bool:

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 from slurm.devcluster import cluster as clusters
 from slurm.devcluster import nodes, registry
 from slurm.devcluster.commands import ask
+from slurm.devcluster.processes import environment_of
 from slurm.devcluster.record import Cluster
 
 from .conftest import free_name, traces
@@ -177,3 +179,24 @@ def test_an_ordinary_user_is_told_that_it_takes_root() -> None:
     program = "import os, sys; from slurm.devcluster.cli import main; os.geteuid() or os.setuid(65534); main(['up'])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert "it takes root" in done.stderr
+
+
+def test_a_daemon_that_is_just_being_put_in_place_is_not_taken_for_an_ended_one(tmp_path: Path) -> None:
+    # What proc(5) shows between execve()'s new address space and its stack: no environment, `env_end` 0.
+    (tmp_path / "environ").write_bytes(b"")
+    (tmp_path / "stat").write_text("7 (a b) S 1 7 7 0 0 0")
+
+    def put_the_program_in_place() -> None:
+        (tmp_path / "environ").write_bytes(b"MARK=here\0")
+        (tmp_path / "stat").write_text("7 (a b) S 1 7 7 0 99 0")
+
+    later = threading.Timer(0.05, put_the_program_in_place)
+    later.start()
+    assert environment_of(tmp_path, seconds=60) == b"MARK=here\0"
+    later.join()
+
+
+def test_a_program_without_an_environment_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "environ").write_bytes(b"")
+    (tmp_path / "stat").write_text("7 (sh) S 1 7 7 0 99 0")
+    assert environment_of(tmp_path, seconds=3600) == b""
