@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 
 from jobs import scheduler
 from jobs.deadlines import Notice
 from jobs.environment import Placement
+from jobs.slurm_times import moment_of, seconds_of
 from jobs.stopped import is_stopped
 from wavenet.run_paths import RunPaths
 from wavenet.training.stopping import StopRequest
@@ -98,7 +98,7 @@ def told_by_scheduler(
         return "preemption" if _requeues_at_once(partition(job.get("Partition", ""))) else "requeue"
     if job.get("JobState") == "RUNNING":
         return guess
-    if _seconds(job.get("RunTime", "")) >= _seconds(job.get("TimeLimit", "")) > 0:
+    if _seconds(job, "RunTime") >= _seconds(job, "TimeLimit") > 0:
         return "time limit"
     return "user"
 
@@ -115,9 +115,9 @@ def seconds_left(
         grace = _grace_seconds(job)
         is_cancelled = partition(job.get("Partition", "")).get("PreemptMode") == "CANCEL"
         return max(0.0, grace) or kill_seconds if is_cancelled else max(0.0, grace) + kill_seconds
-    limit = _seconds(job.get("TimeLimit", ""))
+    limit = _seconds(job, "TimeLimit")
     if cause == "time limit" and limit and job.get("JobState") == "RUNNING":
-        return float(max(0, limit - _seconds(job.get("RunTime", ""))))
+        return float(max(0, limit - _seconds(job, "RunTime")))
     return None
 
 
@@ -127,26 +127,13 @@ def _is_preempted(job: Mapping[str, str]) -> bool:
 
 def _grace_seconds(job: Mapping[str, str]) -> float:
     """From a job's preemption to its end."""
-    return _moment(job.get("EndTime", "")) - _moment(job["PreemptTime"])
+    return (moment_of(job.get("EndTime", "")) or 0.0) - (moment_of(job["PreemptTime"]) or 0.0)
+
+
+def _seconds(job: Mapping[str, str], field: str) -> int:
+    """0 where the field is missing or holds a word."""
+    return seconds_of(job.get(field, "")) or 0
 
 
 def _requeues_at_once(partition: Mapping[str, str]) -> bool:
     return partition.get("PreemptMode") == "REQUEUE" and partition.get("GraceTime") == "0"
-
-
-def _moment(time_of_day: str) -> float:
-    """Of Slurm's 2026-11-22T23:50:41, in seconds; 0 for words such as Unknown."""
-    try:
-        return datetime.fromisoformat(time_of_day).timestamp()
-    except ValueError:
-        return 0.0
-
-
-def _seconds(duration: str) -> int:
-    """Of Slurm's [days-]hours:minutes:seconds; 0 for words such as UNLIMITED."""
-    days, _, clock = duration.rpartition("-")
-    try:
-        hours, minutes, seconds = (int(part) for part in clock.split(":"))
-        return (24 * int(days or 0) + hours) * 3600 + 60 * minutes + seconds
-    except ValueError:
-        return 0

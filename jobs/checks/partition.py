@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from jobs.checks.finding import Finding, Group
 from jobs.cluster import ClusterConfig
-from jobs.slurm_times import minutes
+from jobs.slurm_times import seconds_of
 from wavenet.errors import did_you_mean
 
 Facts = Mapping[str, str]
@@ -56,7 +56,8 @@ def _state(facts: Facts, group: Group) -> Finding:
 
 def _time(cluster: ClusterConfig, facts: Facts, group: Group) -> Finding:
     told, wanted = facts.get("MaxTime", "UNLIMITED"), cluster.time_limit_minutes
-    most = minutes(told)
+    seconds = seconds_of(told)
+    most = None if seconds is None else seconds // 60
     if most is None:
         return group.ok("time limit", f"no time limit; the profile asks for {wanted} minutes")
     if wanted > most:

@@ -14,7 +14,7 @@ from jobs.checks import machine, partition, settings, storage
 from jobs.checks.finding import Finding, Group, Level
 from jobs.cluster import ClusterConfig, Executor
 from jobs.doctor import in_words
-from jobs.slurm_times import minutes
+from jobs.slurm_times import seconds_of
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 GROUP = Group("here")
@@ -146,11 +146,12 @@ def test_an_account_that_is_allowed_will_do(accounts: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("UNLIMITED", None), ("00:10:00", 10), ("10:30:00", 630), ("7-00:00:00", 10080), ("", None)]
+    ("text", "number"),
+    [("UNLIMITED", None), ("00:10:00", 600), ("10:30:07", 37807), ("7-00:00:00", 604800), ("", None)],
 )
 def test_slurms_durations_are_read(text: str, number: int | None) -> None:
-    """In whole minutes; words are no limit."""
-    assert minutes(text) == number
+    """In seconds; words are no limit."""
+    assert seconds_of(text) == number
 
 
 def test_a_folder_of_this_machine_will_do_and_stays_as_it_was(tmp_path: Path) -> None:
