@@ -18,6 +18,7 @@ from jobs.terminal import Display, plural
 from wavenet.audio.clips import ClipsConfig
 from wavenet.catalogue.genres import GenresConfig
 from wavenet.catalogue.split import SplitConfig
+from wavenet.catalogue.walk import require_folder
 from wavenet.errors import BusyError
 from wavenet.settings import key
 from wavenet.shards.index import build_index, is_prepared
@@ -41,6 +42,7 @@ class PrepareKeys:
 
 def prepare(keys: PrepareKeys) -> None:
     """Catalogue the music and write its shards; what is written already is not written again."""
+    require_folder(absolute(keys.source))
     if keys.dry_run:
         print_plan([submission(keys)])
     elif keys.cluster.executor is Executor.slurm:

@@ -12,7 +12,7 @@ from jobs.chain import Chain
 from jobs.cluster import ClusterConfig, Executor
 from jobs.compose import DEFAULT_PRESET
 from jobs.deadlines import notice_of
-from jobs.folders import DEFAULT_ROOT, run_paths
+from jobs.folders import DEFAULT_ROOT, absolute, run_paths
 from jobs.generate import GenerateKeys, generate
 from jobs.generate import submission as generate_submission
 from jobs.ownership import launching, require_free, require_not_queued
@@ -27,6 +27,7 @@ from jobs.train import submission as train_submission
 from wavenet.audio.clips import ClipsConfig
 from wavenet.catalogue.genres import GenresConfig
 from wavenet.catalogue.split import SplitConfig
+from wavenet.catalogue.walk import require_folder
 from wavenet.generation.config import GenerationConfig
 from wavenet.model.config import ModelConfig
 from wavenet.report.config import ReportConfig
@@ -61,6 +62,8 @@ class RunKeys:
 
 def run(keys: RunKeys, watch: Watch = nobody) -> None:
     """Prepare, train, generate, report; on a cluster, submit the jobs that do."""
+    # Found by the first job, a slip of the pen would cost its time in the queue.
+    require_folder(absolute(keys.source))
     if keys.dry_run:
         print_plan(
             [

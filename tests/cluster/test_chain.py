@@ -79,10 +79,11 @@ def test_stages_after_one_that_was_handed_over_wait_for_its_successor(chains: di
 
 def test_a_stage_that_cannot_work_ends_those_after_it(user: User) -> None:
     """Each says which and why, nothing is tried again, nothing stays in the queue, and `status` shows the reason."""
-    jobs = submit(user, "hopeless", "source=nowhere")
+    user.shell("mkdir", "silence")
+    jobs = submit(user, "hopeless", "source=silence")
     jobs["report"].wait_for_the_end()
     said = user.wavenet("status", "run=hopeless")
-    assert "nowhere" in said
+    assert "silence" in said
     (state,) = json.loads(user.wavenet("status", "run=hopeless", "--json"))
     assert (state["stage"], state["jobs"]) == ("failed (plan)", [])
     decisions = jobs["plan"].decisions().splitlines()
@@ -93,7 +94,7 @@ def test_a_stage_that_cannot_work_ends_those_after_it(user: User) -> None:
     assert len(later) == 7
     assert all("ended with 10," in line for line in later)
     (failed,) = (jobs["report"].run.jobs).glob(f"report-*/{jobs['report'].job}.failed")
-    reason = f"the stage plan did not come to its end: job {jobs['plan'].job}: source must be a folder of music"
+    reason = f"the stage plan did not come to its end: job {jobs['plan'].job}: source must hold music, found an empty"
     assert failed.read_text("utf-8").startswith(reason)
 
 

@@ -60,7 +60,8 @@ def following(user: User, name: str, log: Path) -> Iterator[subprocess.Popen[byt
 @pytest.fixture(scope="module")
 def told(user: User, tmp_path_factory: pytest.TempPathFactory) -> Told:
     log = tmp_path_factory.mktemp("logs") / "log"
-    user.wavenet("run", "run=lost", "source=nowhere", "data=data of lost", *TINY[1:], *SLURM, *CLIPS)
+    user.shell("mkdir", "silence")
+    user.wavenet("run", "run=lost", "source=silence", "data=data of lost", *TINY[1:], *SLURM, *CLIPS)
     story = user.train("seen", "cluster.sbatch=['hold']")
     held, held_words = status(user, "seen"), user.wavenet("status", "run=seen")
     with following(user, "seen", log) as reader:
@@ -125,7 +126,7 @@ def test_a_chain_that_ended_says_where_and_why(told: Told) -> None:
     """In the words of the stage that failed first."""
     assert told.ended_chain["stage"] == "failed (plan)"
     assert told.ended_chain["ended"].startswith("plan: ")
-    assert "nowhere" in told.ended_chain["ended"]
+    assert "silence" in told.ended_chain["ended"]
     assert {stage["state"] for stage in told.ended_chain["stages"]} == {"failed"}
 
 

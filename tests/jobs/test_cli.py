@@ -59,6 +59,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         (["export", "run=nowhere", "target=x"], 3, "has no checkpoint"),
         (["train", "run=a", "data=nowhere"], 3, "found no index.json in "),
         (["prepare", "source=nowhere"], 3, "nowhere"),
+        (["run", "run=a", "source=nowhere", "cluster=slurm"], 3, "source must be a folder of music, found nothing at"),
         (["train", "run="], 2, "run= must be a name"),
         (["import", "source=nowhere", "run=x"], 3, "nowhere"),
     ],

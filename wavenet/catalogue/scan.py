@@ -13,7 +13,7 @@ from wavenet.audio.headers import UNREADABLE, Header, read_header
 from wavenet.audio.names import display, to_text
 from wavenet.catalogue.recording import Catalogue, Recording
 from wavenet.catalogue.tags import read_tags
-from wavenet.catalogue.walk import Found, walk
+from wavenet.catalogue.walk import Found, require_folder, walk
 from wavenet.errors import InputError, RecordingError
 from wavenet.progress import Progress, silent
 
@@ -39,9 +39,7 @@ def scan(source: Path, progress: Progress = silent) -> Catalogue:
     Raises:
         InputError: ``source`` is not a folder, or holds no file at all.
     """
-    if not source.is_dir():
-        found = "a file" if source.exists() else "nothing"
-        raise InputError(f"source must be a folder of music, found {found} at '{display(source)}'")
+    require_folder(source)
     files = list(walk(source))
     if not files:
         raise InputError(f"source must hold music, found an empty folder at '{display(source)}'")

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from wavenet.audio.names import display
+from wavenet.errors import InputError
+
 HIDDEN: Final = "hidden"
 SPECIAL: Final = "not a regular file"
 UNREACHABLE: Final = "cannot be reached"
@@ -22,6 +25,13 @@ class Found:
     path: Path
     reason: str = ""
     detail: str = ""
+
+
+def require_folder(source: Path) -> None:
+    """Raise `InputError` where there is no folder to look for music in."""
+    if not source.is_dir():
+        found = "a file" if source.exists() else "nothing"
+        raise InputError(f"source must be a folder of music, found {found} at '{display(source)}'")
 
 
 def walk(folder: Path) -> Iterator[Found]:
