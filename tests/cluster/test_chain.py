@@ -79,7 +79,7 @@ def test_stages_after_one_that_was_handed_over_wait_for_its_successor(chains: di
 
 def test_a_stage_that_cannot_work_ends_those_after_it(user: User) -> None:
     """Each says which and why, nothing is tried again, nothing stays in the queue, and `status` shows the reason."""
-    user.shell("mkdir", "silence")
+    user.shell("mkdir", "-p", "silence")
     jobs = submit(user, "hopeless", "source=silence")
     jobs["report"].wait_for_the_end()
     said = user.wavenet("status", "run=hopeless")

@@ -60,7 +60,7 @@ def following(user: User, name: str, log: Path) -> Iterator[subprocess.Popen[byt
 @pytest.fixture(scope="module")
 def told(user: User, tmp_path_factory: pytest.TempPathFactory) -> Told:
     log = tmp_path_factory.mktemp("logs") / "log"
-    user.shell("mkdir", "silence")
+    user.shell("mkdir", "-p", "silence")
     user.wavenet("run", "run=lost", "source=silence", "data=data of lost", *TINY[1:], *SLURM, *CLIPS)
     story = user.train("seen", "cluster.sbatch=['hold']")
     held, held_words = status(user, "seen"), user.wavenet("status", "run=seen")
