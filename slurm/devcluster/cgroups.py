@@ -30,10 +30,10 @@ def obstacle() -> str:
 def configuration() -> str:
     """The text of cgroup.conf."""
     if version() == 1:
-        return "CgroupPlugin=cgroup/v1\n"
+        return "CgroupPlugin=cgroup/v1\nConstrainRAMSpace=yes\n"
     # Without systemd's leave Slurm makes the groups itself, and under IgnoreSystemd it enables the controllers only
     # if told to mount.
-    return "CgroupPlugin=cgroup/v2\nIgnoreSystemd=yes\nCgroupAutomount=yes\n"
+    return "CgroupPlugin=cgroup/v2\nIgnoreSystemd=yes\nCgroupAutomount=yes\nConstrainRAMSpace=yes\n"
 
 
 def prepare() -> None:
