@@ -31,7 +31,7 @@ def lost_attempt(run: RunPaths, here: Placement) -> LostAttempt | None:
         return None
     last = attempts[-1]
     cause, detail = _told(last) or _seen_by_script(run, last) or _seen_by_slurm(last, here) or ("crash", "")
-    return LostAttempt(last.attempt, cause, detail, last.step)
+    return LostAttempt(last.attempt, cause, detail)
 
 
 def _told(last: Attempt) -> tuple[str, str] | None:

@@ -72,7 +72,7 @@ def test_what_it_was_told_comes_first(run: RunPaths, slurm_says: Say) -> None:
     begin(run, told="preemption")
     slurm_says("sinfo", "down*")
     decide(run, "ended with 137: requeued")
-    assert lost_attempt(run, AGAIN) == LostAttempt(1, "preemption", "killed before it could write its end", 3)
+    assert lost_attempt(run, AGAIN) == LostAttempt(1, "preemption", "killed before it could write its end")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_an_end_that_its_batch_script_saw_is_a_crash(run: RunPaths, slurm_says: 
     begin(run)
     slurm_says("sinfo", "down*")
     decide(run, words)
-    assert lost_attempt(run, AGAIN) == LostAttempt(1, "crash", detail, 3)
+    assert lost_attempt(run, AGAIN) == LostAttempt(1, "crash", detail)
 
 
 @pytest.mark.parametrize("words", ["", "ended with 0: requeued by Slurm"])
@@ -130,4 +130,4 @@ def test_of_another_job_slurm_says_how_it_ended(run: RunPaths, slurm_says: Say, 
 def test_without_a_scheduler_it_is_a_crash(run: RunPaths, slurm_says: Say) -> None:
     """On one machine nobody else is asked."""
     begin(run, job_id=None)
-    assert lost_attempt(run, Placement(None, 0, World())) == LostAttempt(1, "crash", "", 3)
+    assert lost_attempt(run, Placement(None, 0, World())) == LostAttempt(1, "crash", "")

@@ -14,15 +14,11 @@ from wavenet.world import World
 
 @dataclass(frozen=True)
 class LostAttempt:
-    """An attempt that wrote no end: what its successor found out about it, and the last step that it was seen to make.
-
-    Such a process may live on unseen and write more, which counts for nothing.
-    """
+    """An attempt that wrote no end, and what its successor found out about it."""
 
     attempt: int
     cause: str
     detail: str
-    last_step: int
 
 
 @dataclass(frozen=True)
