@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jobs.container import EXPORTED, Container
+from jobs.container import Container
 
 _SCRIPT = Path(__file__).parent.parent / "slurm" / "batch.sh"
 
@@ -51,7 +51,7 @@ def launcher(folder: Path, container: Container | None = None) -> str:
     shell between them would get the signals in its place.
     """
     log = f'{shlex.quote(str(folder).replace("%", "%%"))}/"$our_id"_%t{RESTART_LOG}"$our_restart".log'
-    exported = EXPORTED if container else "ALL"
+    exported = f'"{container.exported()}"' if container else "ALL"
     python = container.python() if container else shlex.quote(sys.executable)
     options = [
         "--unbuffered",
@@ -59,4 +59,5 @@ def launcher(folder: Path, container: Container | None = None) -> str:
         f"--export={exported}",
         '--cpus-per-task="${SLURM_CPUS_PER_TASK:-1}"',
     ]
-    return " ".join(["attended srun", *options, f"--output={log}", python])
+    attended = "answering attended" if container else "attended"
+    return " ".join([attended, "srun", *options, f"--output={log}", python])

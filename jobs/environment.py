@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,13 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def cores_of_task(environment: Mapping[str, str] | None = None) -> int:
+    """Cores that Slurm has given this task for itself; 1 where nobody says."""
+    values = os.environ if environment is None else environment
+    given = values.get("SLURM_CPUS_PER_TASK", "")
+    return max(1, min(int(given), num_cores())) if given.isdigit() else 1
+
+
 def host_name() -> str:
     """The name of this machine among others."""
     return socket.gethostname()
@@ -48,6 +55,17 @@ def done_marker() -> Path | None:
     """The file by which a job of ours tells its batch script that all is done."""
     path = os.environ.get("WAVENET_DONE")
     return Path(path) if path else None
+
+
+def questions() -> Path | None:
+    """The folder in which a program in a container asks its batch script; see `jobs.outside`."""
+    path = os.environ.get("WAVENET_QUESTIONS")
+    return Path(path) if path else None
+
+
+def variables(beginnings: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Those of the environment that have one of these names, or begin so."""
+    return {name: value for name, value in os.environ.items() if name in names or name.startswith(tuple(beginnings))}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@
 #   FIRST.idle        restarts in a row without a new checkpoint
 #   FIRST.after       jobs of the stage before that have to be over first, as the program has found
 #   FIRST.successors  ids of the jobs that it was handed over to
+#   FIRST.questions   folder in which the program asks from its container, as long as it runs
 
 our_jobs=$(dirname "$our_folder")
 our_restart=${SLURM_RESTART_COUNT:-0}
@@ -117,6 +118,48 @@ attended() {  # the program, with this shell free to act on a signal; that ends 
   local program=$!
   while wait "$program"; kill -0 "$program" 2> /dev/null; do :; done
   wait "$program"
+}
+
+may_be_asked() {  # what changes nothing: a whole group may write in a run's folder
+  case $1 in
+    squeue | sinfo) true ;;
+    scontrol) [ "$2" = show ] || [ "$2 $3" = "--oneliner show" ] ;;
+    *) false ;;
+  esac
+}
+
+answer() {  # the questions in the folder $1, each when its name comes through the bell; an empty name is the end
+  local name words code
+  trap '' TERM USR1 USR2
+  while read -r name && [[ $name =~ ^[0-9a-f]+$ ]]; do
+    name=$1/$name
+    mapfile -t words 2> /dev/null < "$name" || continue
+    if may_be_asked "${words[@]}"; then
+      "${words[@]}" > "$name.out" 2> "$name.err" < /dev/null
+      code=$?
+    else
+      code=126
+      echo "${words[*]}: not asked" | tee "$name.err" > "$name.out"
+    fi
+    echo "$code" > "$name.part" && mv "$name.part" "$name.code"
+  done <> "$1/bell"
+}
+
+answering() {  # runs $@, a program in a container; what it asks of Slurm, whose commands are outside, is answered here
+  local questions=$our_line.questions code
+  set +eu
+  rm -rf "$questions"  # of a start that was killed
+  if mkdir "$questions" && mkfifo "$questions/bell"; then
+    export WAVENET_QUESTIONS=$questions
+    answer "$questions" &
+  else
+    note "in $our_folder no pipe can be made, by which the program could ask Slurm from its container"
+  fi
+  "$@"
+  code=$?
+  if [ -p "$questions/bell" ]; then echo 1<> "$questions/bell"; fi
+  rm -rf "$questions"
+  return "$code"
 }
 
 is_idle() {  # too often in a row restarted without a new checkpoint; a preemption is no fault of the program's

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from jobs import outside
 from jobs.batch import with_decisions
 from jobs.succession import read_lines
 
@@ -36,13 +39,26 @@ class Script:
         path.write_text(f"#!/bin/bash\n{script}\n", "utf-8")
         path.chmod(0o755)
 
-    def run(self, program: str, **variables: str) -> int:
+    def run(self, program: str, start: str = "attended", **variables: str) -> int:
         parameters = with_decisions({}, self.folder, 1)
         path = self.folder / "7_submission.sh"
-        path.write_text("\n".join([*parameters["setup"], f"attended bash -c {shlex.quote(program)}"]), "utf-8")
+        path.write_text("\n".join([*parameters["setup"], f"{start} bash -c {shlex.quote(program)}"]), "utf-8")
         environment = {**os.environ, "PATH": f"{self.commands}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
         environment |= {"SLURM_JOB_NAME": "name", **variables}
         return subprocess.run(["bash", str(path)], env=environment, timeout=60, check=False).returncode
+
+    def asked(self, *command: str, seconds: float = 5) -> list[object] | None:
+        """What a program in a container hears, which then ends well."""
+        heard = self.commands / "heard"
+        code = (
+            "import json, os; from dataclasses import astuple; from pathlib import Path; from jobs import outside\n"
+            f"answer = outside.run(Path(os.environ['WAVENET_QUESTIONS']), {command!r}, {seconds})\n"
+            f"Path({str(heard)!r}).write_text(json.dumps(answer and astuple(answer)))"
+        )
+        done = shlex.quote(f"{self.folder}/7.done")
+        assert self.run(f"touch {done}; exec {sys.executable} -c {shlex.quote(code)}", "answering attended") == 0
+        answer: list[object] | None = json.loads(heard.read_text("utf-8"))
+        return answer
 
     def decisions(self) -> list[str]:
         lines = (self.jobs / "decisions.log").read_text("utf-8").splitlines()
@@ -179,3 +195,36 @@ def test_a_signal_to_the_script_does_not_end_the_program(script: Script) -> None
     """The program's own end and its own code are waited for."""
     assert script.run(f'kill -USR1 $PPID; kill -TERM $PPID; touch "{script.folder}/7.done"') == 0
     assert script.decisions() == ["done"]
+
+
+def test_a_program_in_a_container_hears_what_slurm_says_outside(script: Script) -> None:
+    """All that a command prints, its complaint and its exit code, word for word; and no file stays behind."""
+    script.say("squeue", """printf '<%s>\\n' "$@"; echo 'as ever' >&2; exit 3""")
+    words = ["--format=%i|%T", "two words", "it's", "$HOME", "", "*"]
+    assert script.asked("squeue", *words) == [3, "".join(f"<{word}>\n" for word in words), "as ever\n"]
+    assert not list(script.folder.glob("*questions*"))
+
+
+@pytest.mark.parametrize(
+    "command", [("scontrol", "requeue", "7"), ("scancel", "7"), ("bash", "-c", "echo show"), ("scontrol", "-o", "show")]
+)
+def test_a_program_in_a_container_changes_nothing_outside(script: Script, command: tuple[str, ...]) -> None:
+    """Whoever may write in the run's folder could ask as well; only the owner decides about the owner's jobs."""
+    for name in ("scontrol", "scancel"):
+        script.say(name, 'touch "$0.used"')
+    assert script.asked(*command) == [126, *[f"{' '.join(command)}: not asked\n"] * 2]
+    assert not list(script.commands.glob("*.used"))
+
+
+def test_whoever_asks_outside_does_not_wait_for_ever(script: Script) -> None:
+    """squeue hangs where the controller does; the end of the program is not kept waiting either."""
+    script.say("squeue", "exec /bin/sleep 30")
+    assert script.asked("squeue", seconds=0.1) is None
+    assert script.decisions() == ["done"]
+
+
+def test_nobody_listens_outside_once_the_script_is_gone(tmp_path: Path) -> None:
+    """That is said at once."""
+    os.mkfifo(tmp_path / "bell")
+    assert outside.run(tmp_path, ["squeue"], seconds=1000) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["bell"]
