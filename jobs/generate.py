@@ -16,11 +16,12 @@ from jobs.cluster import ClusterConfig, Executor
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
 from jobs.local import fresh_folder
 from jobs.submission import Submission, print_plan, require_slurm, submit
+from jobs.tasks import GenerateOrder
 from jobs.terminal import Display, duration, plural
 from wavenet.errors import BusyError
 from wavenet.generation.config import GenerationConfig
 from wavenet.generation.plan import is_done, make_plan
-from wavenet.generation.requests import ClipRequest
+from wavenet.generation.requests import ClipRequest, remove_leftovers
 from wavenet.generation.variants import slower_path
 from wavenet.run_paths import RunPaths
 from wavenet.settings import key
@@ -60,7 +61,8 @@ def generate(keys: GenerateKeys) -> None:
     if packs and keys.cluster.executor is Executor.slurm:
         _submit(keys, run, packs, data)
         return
-    work = [ArrayTask(_name(pack), tasks.generate, (run, pack, data)) for pack in packs]
+    orders = [GenerateOrder(run, pack, data, 1, keys.generate.save_seconds) for pack in packs]
+    work = [ArrayTask(_name(order.requests), tasks.generate, (order,)) for order in orders]
     run_array("generate", work, run.jobs, keys.cluster, display)
     for line in _in_words(run, planned):
         display.line(line)
@@ -75,14 +77,16 @@ def _submit(keys: GenerateKeys, run: RunPaths, packs: Sequence[Pack], data: Path
             f"or `wavenet cancel run={run.name}` ends them"
         )
     stopped.unmark(run)
-    calls = [(tasks.work, tasks.generate, run, pack, data) for pack in packs]
+    remove_leftovers(run, [request for pack in packs for request in pack])
+    threads, save_seconds = keys.generate.threads, keys.generate.save_seconds
+    calls = [(tasks.work, tasks.generate, GenerateOrder(run, pack, data, threads, save_seconds)) for pack in packs]
     submit(asked, fresh_folder(run.jobs, "generate"), slurm_tasks.run, calls)
 
 
 def submission(keys: GenerateKeys, num_tasks: int | None = None) -> Submission:
     """What a scheduler is asked for; how many checkpoints there will be is not known before training."""
     name = f"wavenet-generate-{run_paths(keys.run, keys.root).name}"
-    return Submission.of(keys.cluster, name, num_jobs=num_tasks)
+    return Submission.of(keys.cluster, name, num_jobs=num_tasks, threads=max(1, keys.generate.threads))
 
 
 def packed(requests: Sequence[ClipRequest], pairs_per_task: int) -> list[Pack]:
@@ -102,7 +106,7 @@ def packed(requests: Sequence[ClipRequest], pairs_per_task: int) -> list[Pack]:
     return packs
 
 
-def _name(pack: Pack) -> str:
+def _name(pack: Sequence[ClipRequest]) -> str:
     """For messages; different for each pack of a plan."""
     names = list(dict.fromkeys(request.class_name for request in pack))
     return f"step {pack[0].step}: {names[0]}" + (f" and {len(names) - 1} others" if len(names) > 1 else "")

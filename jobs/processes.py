@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 _STARTED_FIELD = 22 - 3  # after pid and the name in brackets, which may itself hold brackets and spaces
@@ -17,6 +19,14 @@ def started_tick(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] in "ZX" else int(fields[_STARTED_FIELD])
+
+
+def age_seconds() -> float:
+    """How long ago this process was started, as a program of its own or as a copy of its parent; 0 where none knows."""
+    tick = started_tick(os.getpid())
+    if tick is None:
+        return 0.0
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - tick / os.sysconf("SC_CLK_TCK"))
 
 
 def children(pid: int) -> list[int]:

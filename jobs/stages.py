@@ -11,6 +11,7 @@ from jobs.generate import GenerateKeys, packed
 from jobs.prepared import in_words
 from jobs.report import ReportKeys
 from jobs.results import Done, Failed, caught
+from jobs.tasks import GenerateOrder
 from jobs.train import TrainKeys, ordered
 from wavenet.audio.clips import ClipsConfig
 from wavenet.catalogue.genres import GenresConfig
@@ -66,7 +67,8 @@ def _generate(keys: GenerateKeys, world: World, progress: Progress) -> list[Path
     packs = packed(planned, keys.cluster.pairs_per_task)
     made: list[Path] = []
     for number in world.share(len(packs)):
-        made += tasks.generate(run, packs[number], data, progress)
+        order = GenerateOrder(run, packs[number], data, keys.generate.threads, keys.generate.save_seconds)
+        made += tasks.generate(order, progress)
     return made
 
 

@@ -11,9 +11,10 @@ from typing import Any
 from jobs import signals
 from jobs.causes import GUESSES, JobStop
 from jobs.deadlines import Notice
-from jobs.environment import Placement, owner, placement
+from jobs.environment import Placement, cores_of_task, owner, placement
 from jobs.lost import lost_attempt
 from jobs.ownership import require_takeover
+from jobs.processes import age_seconds
 from jobs.progress_lines import PROGRESS_MARK
 from jobs.results import Done, Failed, caught
 from wavenet.errors import InterruptedRunError
@@ -107,17 +108,42 @@ def index(data: Path) -> Done | Failed:
     return caught(lambda: build_index(data))
 
 
-def generate(run: RunPaths, requests: Sequence[ClipRequest], data: Path, progress: Progress) -> list[Path]:
-    """The missing clips of one checkpoint, for `work`."""
+@dataclass(frozen=True)
+class GenerateOrder:
+    """All that a task of generation needs to know: ``requests`` are of one checkpoint."""
+
+    run: RunPaths
+    requests: Sequence[ClipRequest]
+    data: Path
+    threads: int
+    """0: as many as the task is given cores."""
+    save_seconds: float
+
+
+def generate(order: GenerateOrder, progress: Progress) -> list[Path]:
+    """The missing clips of an order, for `work`."""
     from wavenet.generation.clips import make_clips
+    from wavenet.generation.requests import remove_leftovers
     from wavenet.generation.variants import choose
 
-    if any(choose(request.variant) is Variant.torch for request in requests):
+    began = time.monotonic() - age_seconds()
+    if any(choose(request.variant) is Variant.torch for request in order.requests):
         from wavenet.training.determinism import settle
 
         # Threads would wait for each other several times a sample; on a busy machine that is fifty times slower.
         settle(threads=1)
-    return make_clips(run, requests, data, progress)
+    if placement().restart_count:
+        remove_leftovers(order.run, order.requests)
+    threads = order.threads or cores_of_task()
+    return make_clips(
+        order.run,
+        order.requests,
+        order.data,
+        progress,
+        threads=threads,
+        save_seconds=order.save_seconds,
+        began=began,
+    )
 
 
 def announce(line: str) -> None:

@@ -147,5 +147,5 @@ def test_a_clip_that_another_start_finished_first_stays_to_the_byte(run, data):
     make_clips(run, [request], data)
     before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.generated.iterdir()}
     late = Making(Variant.torch, reading_seconds=1.0, sampling_seconds=1.0, num_streams=1, num_samples=1)
-    write_clip(run, request, np.zeros(800, np.float32), late)
+    write_clip(run, request, np.zeros(800, np.float32), b"", late)
     assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.generated.iterdir()} == before

@@ -172,7 +172,8 @@ def test_an_array_task_never_imports_torch(run, data):
         "import sys; from pathlib import Path; from jobs import tasks; from wavenet.run_paths import RunPaths\n"
         "from wavenet.generation.config import GenerationConfig; from wavenet.generation.plan import make_plan\n"
         "run, data = RunPaths(Path(sys.argv[1])), Path(sys.argv[2])\n"
-        "tasks.generate(run, make_plan(run, GenerationConfig(seconds=0.01), 7, data), data, lambda *at: None)\n"
+        "requests = make_plan(run, GenerationConfig(seconds=0.01), 7, data)\n"
+        "tasks.generate(tasks.GenerateOrder(run, requests, data, 1, 30.0), lambda *at: None)\n"
         "assert 'torch' not in sys.modules, sorted(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program, run.root, data], check=True, timeout=60)
@@ -191,7 +192,8 @@ run = RunPaths(Path(sys.argv[1]))
 requests = make_plan(run, GenerationConfig(seconds=60, checkpoints=(20,)), 7, None)
 signals.end_at_once()
 print("begun", flush=True)
-tasks.generate(run, requests, Path(sys.argv[2]), lambda done, total: print(done, flush=True))
+order = tasks.GenerateOrder(run, requests, Path(sys.argv[2]), 1, 30.0)
+tasks.generate(order, lambda done, total: print(done, flush=True))
 """
 
 

@@ -19,7 +19,7 @@ from wavenet.audio.names import display
 from wavenet.durable import write_bytes
 from wavenet.errors import RecordingError
 
-__all__ = ["decode", "display", "encode_mp3", "encode_wav", "to_float", "to_int16"]
+__all__ = ["GrowingMp3", "decode", "display", "encode_mp3", "encode_wav", "to_float", "to_int16"]
 
 NOT_FINITE = "samples that are not finite numbers"
 CHANNELS_CANCEL = "channels that cancel each other"
@@ -34,6 +34,13 @@ _CANCELLED_POWER = 1e-4
 """Mono power, as a part of the channels' own, below which downmixing has destroyed the recording (-40 dB)."""
 
 _BLOCK_FRAMES = 1 << 18
+
+_MP3: dict[str, Any] = {
+    "format": "MP3",
+    "subtype": "MPEG_LAYER_III",
+    "bitrate_mode": "CONSTANT",
+    "compression_level": 0.5,
+}
 
 
 @dataclass(frozen=True)
@@ -88,8 +95,26 @@ def encode_wav(path: Path, samples: NDArray[np.float32], sample_rate_hz: int) ->
 
 def encode_mp3(path: Path, samples: NDArray[np.float32], sample_rate_hz: int) -> None:
     """Write mono float ``samples`` (T,) as an MP3 of constant bit rate; raise `StorageError` where the disk refuses."""
-    constant: dict[str, Any] = {"bitrate_mode": "CONSTANT", "compression_level": 0.5}
-    write_bytes(path, _encoded(samples, sample_rate_hz, format="MP3", subtype="MPEG_LAYER_III", **constant))
+    growing = GrowingMp3(sample_rate_hz)
+    growing.add(samples)
+    write_bytes(path, growing.close())
+
+
+class GrowingMp3:
+    """An MP3 of constant bit rate that is encoded as its samples become known: the same bytes as in one piece."""
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._file = io.BytesIO()
+        self._encoder = soundfile.SoundFile(self._file, "w", samplerate=sample_rate_hz, channels=1, **_MP3)
+
+    def add(self, samples: NDArray[np.float32]) -> None:
+        """Encode mono float ``samples`` (T,) behind those before; other threads run meanwhile."""
+        self._encoder.write(to_int16(samples))
+
+    def close(self) -> bytes:
+        """The file's bytes; nothing can be added any more."""
+        self._encoder.close()
+        return self._file.getvalue()
 
 
 def _encoded(samples: NDArray[np.float32], sample_rate_hz: int, **options: Any) -> bytes:

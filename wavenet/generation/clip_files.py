@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-import time
+import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,26 +28,47 @@ class Making:
     sampling_seconds: float
     num_streams: int
     num_samples: int
+    threads: int = 1
+    start_up_seconds: float = 0.0
+    """From the beginning of the process to its first sample."""
 
 
-def write_clip(run: RunPaths, request: ClipRequest, samples: NDArray[np.float32], making: Making) -> None:
+def write_clip(
+    run: RunPaths,
+    request: ClipRequest,
+    samples: NDArray[np.float32],
+    mp3: bytes,
+    making: Making,
+    *,
+    kept_samples: int = 0,
+    encoding_seconds: float = 0.0,
+) -> None:
     """WAV and MP3, then the JSON, unless the clip is there: a clip without JSON does not count.
+
+    Args:
+        mp3: ``samples``, encoded in so many seconds of processor time.
+        kept_samples: how many an earlier start had drawn.
 
     Raises:
         StorageError: the run folder cannot be written.
     """
     paths = request.files(run)
-    started = time.monotonic()
     # A newer start of the same task may have been faster: what it wrote stays as it is, to the byte.
     if not paths.hold(request):
         paths.withdraw()
         files.encode_wav(paths.wav, samples, request.sample_rate_hz)
-        files.encode_mp3(paths.mp3, samples, request.sample_rate_hz)
-        durable.write_json(paths.json, _facts(request, len(samples), making, time.monotonic() - started))
+        durable.write_bytes(paths.mp3, mp3)
+        taken = {
+            "priming": making.reading_seconds / making.num_streams,
+            "sampling": making.sampling_seconds / making.num_streams,
+            "encoding": encoding_seconds,
+        }
+        facts = _facts(request, len(samples), making) | {"seconds_taken": taken, "kept_samples": kept_samples}
+        durable.write_json(paths.json, facts)
     paths.forget_progress()
 
 
-def _facts(request: ClipRequest, num_samples: int, making: Making, encoding_seconds: float) -> dict[str, Any]:
+def _facts(request: ClipRequest, num_samples: int, making: Making) -> dict[str, Any]:
     """How the clip was made. Times are the clip's share of its batch; the speed is the whole batch's."""
     paths = request.files(RunPaths(Path()))
     return {
@@ -73,14 +94,21 @@ def _facts(request: ClipRequest, num_samples: int, making: Making, encoding_seco
         "excerpt": request.to_dict()["excerpt"],
         "wav": paths.wav.name,
         "mp3": paths.mp3.name,
-        "seconds_taken": {
-            "priming": making.reading_seconds / making.num_streams,
-            "sampling": making.sampling_seconds / making.num_streams,
-            "encoding": encoding_seconds,
-        },
         "num_streams": making.num_streams,
         "samples_per_second": making.num_streams * making.num_samples / making.sampling_seconds,
         "variant": making.variant.value,
+        "threads": making.threads,
+        "start_up_seconds": making.start_up_seconds,
+        "peak_memory_bytes": _peak_memory_bytes(),
         "host": platform.node(),
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def _peak_memory_bytes() -> int | None:
+    """Of this process so far. Not getrusage's: that begins with what the process was while a copy of its parent."""
+    try:
+        status = Path("/proc/self/status").read_text("utf-8")
+        return 1024 * int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0])
+    except (OSError, IndexError):
+        return None

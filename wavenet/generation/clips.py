@@ -1,10 +1,10 @@
-"""Make the clips of a plan: batches of streams of one checkpoint, then WAV, MP3 and the JSON that completes each."""
+"""Make the clips of a plan in batches of streams of one checkpoint, each encoded and written while others are drawn."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from wavenet.audio import mulaw
 from wavenet.checkpoint.store import list_committed
 from wavenet.errors import InputError, MismatchError
-from wavenet.generation.clip_files import Making, write_clip
-from wavenet.generation.engines import Drawn, Engine, Work, open_engine
+from wavenet.generation.clip_files import Making
+from wavenet.generation.config import GenerationConfig
+from wavenet.generation.engines import Engine, Work, open_engine
+from wavenet.generation.growing import GrowingClip, Writer
 from wavenet.generation.requests import ClipRequest, Excerpt
 from wavenet.generation.streams import StreamRequest
 from wavenet.generation.variants import choose
@@ -26,8 +28,6 @@ from wavenet.run_paths import RunPaths
 if TYPE_CHECKING:
     from wavenet.shards.read import Dataset
 
-SAVE_SECONDS = 30.0
-
 
 def make_clips(
     run: RunPaths,
@@ -36,7 +36,8 @@ def make_clips(
     progress: Progress = silent,
     *,
     threads: int = 1,
-    save_seconds: float = SAVE_SECONDS,
+    save_seconds: float = GenerationConfig.save_seconds,
+    began: float | None = None,
 ) -> list[Path]:
     """Make those of ``requests`` that are not done; a file of the same name made for another request is replaced.
 
@@ -47,6 +48,7 @@ def make_clips(
         progress: told (samples done, samples in all).
         threads: of the native kernel; torch's are the caller's affair.
         save_seconds: how often clips in progress are kept; those of torch are not.
+        began: when this process did, by the monotonic clock; None: now.
 
     Returns:
         The JSON file of every request, in their order.
@@ -57,24 +59,28 @@ def make_clips(
         UsageError: this machine cannot run the variant that the requests name.
         StorageError: the run folder cannot be written.
     """
+    began = time.monotonic() if began is None else began
     missing = [request for request in requests if not request.files(run).hold(request)]
     alike: dict[Any, list[ClipRequest]] = defaultdict(list)
     for request in missing:
         alike[request.weights, request.variant, request.num_samples, request.sampling].append(request)
     total = sum(request.num_samples for request in missing)
     done = 0
-    for group in alike.values():
-        checkpoint = _checkpoint(run, group[0])
-        engine = open_engine(choose(group[0].variant), checkpoint, group[0].weights, threads, save_seconds)
-        dataset = _dataset(data) if any(request.excerpt for request in group) else None
-        for first in range(0, len(group), engine.most_streams):
-            batch = group[first : first + engine.most_streams]
-            _make_batch(run, engine, batch, dataset, _offset(progress, done, total))
-            done += sum(request.num_samples for request in batch)
+    with Writer() as writer:
+        for group in alike.values():
+            checkpoint = _checkpoint(run, group[0])
+            engine = open_engine(choose(group[0].variant), checkpoint, group[0].weights, threads, save_seconds)
+            dataset = _dataset(data) if any(request.excerpt for request in group) else None
+            maker = _Maker(run, engine, dataset, writer, threads, began)
+            for first in range(0, len(group), engine.most_streams):
+                batch = group[first : first + engine.most_streams]
+                maker.make(batch, _offset(progress, done, total))
+                done += sum(request.num_samples for request in batch)
+        writer.wait()
     return [request.files(run).json for request in requests]
 
 
-def _offset(progress: Progress, before: int, total: int) -> Drawn:
+def _offset(progress: Progress, before: int, total: int) -> Callable[[int], None]:
     """Progress of one batch as a part of the whole."""
     return lambda drawn: progress(before + drawn, total)
 
@@ -101,48 +107,65 @@ def _checkpoint(run: RunPaths, request: ClipRequest) -> Path:
     return checkpoint.path
 
 
-def _make_batch(
-    run: RunPaths, engine: Engine, requests: Sequence[ClipRequest], dataset: Dataset | None, drawn: Drawn
-) -> None:
-    started = time.monotonic()
-    lead_ins = [_lead_in(dataset, request.excerpt, engine.config.receptive_field) for request in requests]
-    streams = [
-        StreamRequest(request.class_id, request.seed, request.stream, None if lead_in is None else lead_in.levels)
-        for request, lead_in in zip(requests, lead_ins, strict=True)
-    ]
-    reading_seconds = time.monotonic() - started
-    partial = [request.files(run).partial for request in requests]
-    digests = [request.digest for request in requests]
-    work = Work(streams, requests[0].num_samples, requests[0].sampling, partial, digests)
-    levels = engine.draw(work, drawn)
-    making = Making(
-        variant=engine.variant,
-        reading_seconds=reading_seconds + levels.priming_seconds,
-        sampling_seconds=levels.sampling_seconds,
-        num_streams=len(requests),
-        num_samples=work.num_samples,
-    )
-    for request, lead_in, generated in zip(requests, lead_ins, levels.rows, strict=True):
-        samples = mulaw.decode(generated)
-        if lead_in is not None:
-            samples = np.concatenate([lead_in.samples, samples])
-        write_clip(run, request, samples, making)
+@dataclass(frozen=True)
+class _Maker:
+    """What the batches of one checkpoint have in common."""
+
+    run: RunPaths
+    engine: Engine
+    dataset: Dataset | None
+    writer: Writer
+    threads: int
+    began: float
+
+    def make(self, requests: Sequence[ClipRequest], drawn: Callable[[int], None]) -> None:
+        """Draw one batch; it is written while the next one is drawn."""
+        started = time.monotonic()
+        lead_ins = [_lead_in(self.dataset, each.excerpt, self.engine.config.receptive_field) for each in requests]
+        streams = [
+            StreamRequest(request.class_id, request.seed, request.stream, lead_in.levels)
+            for request, lead_in in zip(requests, lead_ins, strict=True)
+        ]
+        clips = [
+            GrowingClip(self.run, request, lead_in.samples) for request, lead_in in zip(requests, lead_ins, strict=True)
+        ]
+        partial = [request.files(self.run).partial for request in requests]
+        digests = [request.digest for request in requests]
+        work = Work(streams, requests[0].num_samples, requests[0].sampling, partial, digests)
+        read = time.monotonic()
+
+        def told(count: int, rows: Sequence[NDArray[np.uint8]]) -> None:
+            self.writer.follow(clips, rows)
+            drawn(count)
+
+        levels = self.engine.draw(work, told)
+        making = Making(
+            variant=self.engine.variant,
+            reading_seconds=read - started + levels.priming_seconds,
+            sampling_seconds=levels.sampling_seconds,
+            num_streams=len(requests),
+            num_samples=work.num_samples,
+            threads=self.threads,
+            start_up_seconds=read + levels.priming_seconds - self.began,
+        )
+        self.writer.finish(clips, levels, making)
 
 
 @dataclass(frozen=True)
 class _LeadIn:
-    """What a continuation goes on from: ``samples`` for the file, ``levels`` (up to a receptive field) to prime with.
+    """What a clip goes on from: ``samples`` for the file, ``levels`` (up to a receptive field) to prime with.
 
     The file's excerpt has been through the levels too: else the join could be heard as a change of noise.
     """
 
     samples: NDArray[np.float32]
-    levels: NDArray[np.uint8]
+    levels: NDArray[np.uint8] | None
+    """None: silence."""
 
 
-def _lead_in(dataset: Dataset | None, excerpt: Excerpt | None, context: int) -> _LeadIn | None:
+def _lead_in(dataset: Dataset | None, excerpt: Excerpt | None, context: int) -> _LeadIn:
     if excerpt is None:
-        return None
+        return _LeadIn(np.zeros(0, np.float32), None)
     clips = [] if dataset is None else dataset.validation
     for clip in clips:
         if (clip.recording_digest, clip.offset_seconds) == (excerpt.recording_digest, excerpt.clip_offset_seconds):

@@ -89,6 +89,8 @@ class GenerationConfig:
     evenly: int = key(4, "use so many checkpoints spread evenly over the steps, first and newest included")
     classes: tuple[int, ...] = key((), "class ids; empty: all")
     variant: Variant = key(Variant.auto, "instructions to compute with, the same on every machine; auto: the fastest")
+    threads: int = key(0, "threads of a task; 0: one for each core that it is given")
+    save_seconds: float = key(30.0, "how often a clip in progress is kept, for a task that is killed; 0: all the time")
 
     def __post_init__(self) -> None:
         for name in ("primings", "checkpoints", "classes"):
@@ -98,8 +100,8 @@ class GenerationConfig:
             raise UsageError(f"generate.seconds must be a number above 0, got {self.seconds}")
         if not 0 < self.excerpt_seconds < math.inf:
             raise UsageError(f"generate.excerpt_seconds must be a number above 0, got {self.excerpt_seconds}")
-        for name, least in (("clips_per_pair", 1), ("every", 0), ("evenly", 1)):
-            if getattr(self, name) < least:
+        for name, least in (("clips_per_pair", 1), ("every", 0), ("evenly", 1), ("threads", 0), ("save_seconds", 0)):
+            if not getattr(self, name) >= least:
                 raise UsageError(f"generate.{name} must be at least {least}, got {getattr(self, name)}")
         if not self.primings:
             valid = ", ".join(priming.value for priming in Priming)

@@ -23,8 +23,8 @@ from wavenet.model.config import ModelConfig
 _MOST_STREAMS = 16
 """More at once are hardly faster, and a clip that is complete is out of danger."""
 _MOST_RING_BYTES = 1 << 26
-Drawn = Callable[[int], None]
-"""Told how many samples of all streams together are drawn."""
+Drawn = Callable[[int, Sequence[NDArray[np.uint8]]], None]
+"""Told how many samples of all streams together are drawn, and each stream's levels as far as they are at hand."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,16 @@ class Work:
 
 @dataclass(frozen=True)
 class Levels:
-    """What was drawn, one row (T,) per stream, and the seconds that priming and drawing took for all together."""
+    """What was drawn, and what that took.
+
+    Attributes:
+        rows: one (T,) per stream.
+        kept: how many levels of each stream an earlier start had drawn.
+        priming_seconds, sampling_seconds: for all streams together, those of earlier starts included.
+    """
 
     rows: Sequence[NDArray[np.uint8]]
+    kept: Sequence[int]
     priming_seconds: float
     sampling_seconds: float
 
@@ -98,9 +105,9 @@ class TorchEngine:
             work.streams,
             work.num_samples,
             work.sampling,
-            lambda done, _: drawn(done * len(work.streams)),
+            lambda done, _: drawn(done * len(work.streams), []),
         )
-        return Levels(list(rows), 0.0, time.monotonic() - started)
+        return Levels(list(rows), [0] * len(rows), 0.0, time.monotonic() - started)
 
 
 class NativeEngine:
@@ -131,14 +138,17 @@ class NativeEngine:
         keeper = Keeper(work.files, streams, made_for, self._save_seconds)
         started = time.monotonic()
         fresh = keeper.load()
+        kept = [stream.num_drawn for stream in streams]
         if fresh:
             self._kernel.start(fresh)
         priming_seconds = time.monotonic() - started
 
         def after_slice() -> None:
             keeper.save_now_and_then()
-            drawn(sum(stream.num_drawn for stream in streams))
+            rows = [stream.levels[: stream.num_drawn] for stream in streams]
+            drawn(sum(map(len, rows)), rows)
 
         with keeper.saved_if_stopped():
             draw_all(self._kernel, streams, work.sampling, after_slice, self._threads)
-        return Levels([stream.levels for stream in streams], priming_seconds, keeper.seconds - priming_seconds)
+        rows = [stream.levels for stream in streams]
+        return Levels(rows, kept, priming_seconds, keeper.seconds - priming_seconds)

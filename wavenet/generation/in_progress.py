@@ -24,6 +24,19 @@ from wavenet.generation.native.streams import Stream
 FORMAT = 1
 
 
+def _replace(file: Path, content: bytes) -> None:
+    """Give ``file`` its new content in one step, but not durably: without it the levels are drawn again.
+
+    The temporary name is always the same, so that what a killed start has left is overwritten by the next one. Should
+    two starts meet there, the file may be damaged, and is then ignored.
+    """
+    temporary = file.with_name(f".{file.name}")
+    durable.make_folder(file.parent)
+    with durable.storage_errors(file), contextlib.suppress(FileNotFoundError):
+        temporary.write_bytes(content)
+        temporary.replace(file)
+
+
 class Keeper:
     """Keeps the state of some streams in a file each.
 
@@ -67,7 +80,7 @@ class Keeper:
                 facts: dict[str, Any] = {"format": FORMAT, "made_for": made_for, "seconds": self.seconds}
                 content = io.BytesIO()
                 np.savez(content, **(facts | stream.to_arrays()))
-                durable.write_bytes(file, content.getvalue())
+                _replace(file, content.getvalue())
         self._saved = time.monotonic()
 
     def save_now_and_then(self) -> None:

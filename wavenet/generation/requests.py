@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from wavenet.generation.config import Priming, SamplingConfig, Variant, Weights
 from wavenet.run_paths import RunPaths
 
 FORMAT = 1
+_LEFTOVER = re.compile(r"\.(?P<stem>.+)\.[0-9a-f]{12}\.tmp\.(wav|mp3|json)")
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,25 @@ class ClipFiles:
             durable.sync_folder(self.json.parent)
 
     def forget_progress(self) -> None:
-        """Remove what a clip in progress was kept in."""
+        """Remove what a clip in progress was kept in, and what a killed start may have left of it."""
         with durable.storage_errors(self.partial):
             self.partial.unlink(missing_ok=True)
+            self.partial.with_name(f".{self.partial.name}").unlink(missing_ok=True)
+
+
+def remove_leftovers(run: RunPaths, requests: Sequence[ClipRequest]) -> None:
+    """Remove what starts that were killed while they wrote these clips have left beside them.
+
+    The folder is listed once; a task that begins for the first time has no need of it.
+
+    Raises:
+        StorageError: the run folder cannot be written.
+    """
+    stems = {request.files(run).json.stem for request in requests}
+    if not run.generated.is_dir():
+        return
+    with durable.storage_errors(run.generated):
+        for name in os.listdir(run.generated):  # noqa: PTH208  names are enough, and there may be thousands
+            leftover = _LEFTOVER.fullmatch(name)
+            if leftover and leftover["stem"] in stems:
+                (run.generated / name).unlink(missing_ok=True)
