@@ -78,6 +78,11 @@ class ClusterConfig:
             self._require_time_to_start()
         elif self.nodes > 1:
             raise UsageError(f"cluster.nodes must be 1 with cluster.executor=local, got {self.nodes}")
+        elif self.container.image:
+            raise UsageError(
+                "cluster.container.image is for jobs of a cluster, and this is cluster.executor=local: on one machine, "
+                "start the whole command in the image, such as `apptainer exec wavenet.sif wavenet ...`"
+            )
         for option in self.sbatch:
             if not _SBATCH_OPTION.fullmatch(option):
                 raise UsageError(

@@ -1,43 +1,27 @@
-"""Containers: the words that start a job's Python inside an image, and what of the machine it sees there."""
+"""Containers: a profile's section, the program's start in an image, and what of the machine it sees there."""
 
 from __future__ import annotations
 
-import enum
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs import runtimes
+from jobs.runtimes import Gpu, Runtime
 from wavenet.errors import UsageError
 from wavenet.settings import key
 
 _SEPARATORS = ",:"  # of the runtimes' own lists of binds
-_VARIABLES = "SLURM|WAVENET|SUBMITIT|CUDA|ROCR|NCCL|GLOO|APPTAINER|SINGULARITY"
-"""Beginnings of the names of what a job's program may know of its surroundings."""
-
-
-class Runtime(enum.Enum):
-    """What starts a container."""
-
-    apptainer = "apptainer"
-    singularity = "singularity"
-
-
-class Gpu(enum.Enum):
-    """Whose driver is shown inside."""
-
-    auto = "auto"
-    nvidia = "nvidia"
-    amd = "amd"
-    none = "none"
+_KNOWING_NAMES = (Runtime.podman, Runtime.pyxis)
 
 
 @dataclass(frozen=True)
 class ContainerConfig:
     """The container section of a profile."""
 
-    image: str = key("", "image file in which every job runs; empty: jobs run as the program that submits them")
+    image: str = key("", "image in which every job runs; empty: jobs run as the program that submits them")
     runtime: Runtime = key(Runtime.apptainer, "what starts it")
     python: str = key("/opt/wavenet/bin/python", "Python inside the image that has the program")
     binds: tuple[str, ...] = key((), "further folders to be seen inside, as FROM or FROM:TO")
@@ -52,39 +36,65 @@ class ContainerConfig:
                     f"cluster.container.binds must hold absolute paths as FROM or FROM:TO, without commas; got {bind!r}"
                 )
 
+    @property
+    def file(self) -> Path | None:
+        """The image's file or folder; None where the runtime knows it by a name."""
+        path = Path(self.image).expanduser()
+        if "://" in self.image:
+            return None
+        if self.runtime in _KNOWING_NAMES and not self.image.startswith(("/", ".", "~")) and not path.exists():
+            return None
+        return path.absolute()
+
 
 @dataclass(frozen=True)
 class Container:
-    """A container as one submission needs it: ``folders`` are seen inside where they are outside."""
+    """A container as one submission needs it.
+
+    Attributes:
+        folders: seen inside where they are outside.
+        has_gpus: whether the job asks for GPUs.
+        here: where the program is to be, inside as outside.
+    """
 
     config: ContainerConfig
     folders: tuple[Path, ...]
     has_gpus: bool
+    here: Path = field(default_factory=Path.cwd)
+
+    def start(self) -> runtimes.Start:
+        """What the runtime is asked for."""
+        config, gpu = self.config, self.config.gpu
+        if gpu is Gpu.auto:
+            gpu = Gpu.nvidia if self.has_gpus else Gpu.none
+        # Bound there, one above the program would hide it.
+        above = Path(config.python).parents
+        folders = _apart([path for path in self.folders if path not in above])
+        binds = [*dict.fromkeys([*map(str, folders), *config.binds])]
+        image = str(config.file or config.image)
+        return runtimes.Start(config.runtime, image, binds, self.here, gpu, config.options)
 
     def command(self) -> list[str]:
-        """The words before those of Python inside.
-
-        Nothing of the user's home is seen but what is named: packages that lie there are another Python's.
-        """
-        binds = [*dict.fromkeys([*map(str, _apart(self.folders)), *self.config.binds])]
-        words = [self.config.runtime.value, "exec", "--no-home", *self._gpu_options()]
-        for bind in binds:
-            words += ["--bind", bind]
-        return [*words, *self.config.options, str(Path(self.config.image).expanduser().absolute())]
+        """The words before those of Python inside."""
+        return runtimes.words(self.start())
 
     def python(self) -> str:
         """As the shell reads it: what is in the place of Python's path."""
         return shlex.join([*self.command(), self.config.python])
 
-    def _gpu_options(self) -> list[str]:
-        gpu = self.config.gpu
-        if gpu is Gpu.auto:
-            gpu = Gpu.nvidia if self.has_gpus else Gpu.none
-        return {Gpu.nvidia: ["--nv"], Gpu.amd: ["--rocm"], Gpu.none: []}[gpu]
+    def exported(self) -> str:
+        """For the batch script: the variables that reach a container, as srun's option.
 
+        The host's PYTHONPATH is none of them, and packages of the home folder stay out where it is seen.
+        """
+        beginnings, names = "|".join([*runtimes.VARIABLES, *runtimes.OF_RUNTIMES]), "|".join(runtimes.OF_PEOPLE)
+        listed = f"compgen -e | grep -E '^({beginnings})|^({names})$' | paste -sd, -"
+        return ",".join([f"$({listed})", *(f"{name}={value}" for name, value in self.settings().items())])
 
-EXPORTED = f"\"$(compgen -e | grep -E '^({_VARIABLES})_|^(HOME|USER|LOGNAME|PATH|LANG)$' | paste -sd, -)\""
-"""For the batch script: the variables that reach a container, by name. The host's PYTHONPATH is none of them."""
+    def settings(self) -> dict[str, str]:
+        """Variables that are set for the start."""
+        asks_by_variable = self.config.runtime is Runtime.pyxis and self.start().gpu is Gpu.nvidia
+        return {"PYTHONNOUSERSITE": "1", **({"NVIDIA_VISIBLE_DEVICES": "all"} if asks_by_variable else {})}
 
 
 def container_of(config: ContainerConfig, arguments: Iterable[Any], folder: Path, *, has_gpus: bool) -> Container:
@@ -98,9 +108,7 @@ def container_of(config: ContainerConfig, arguments: Iterable[Any], folder: Path
         UsageError: a path that cannot be bound.
     """
     paths = [folder.parent.parent, Path.cwd(), *_paths_in(tuple(arguments))]
-    # Bound there, one above the program would hide it.
-    above = Path(config.python).parents
-    return Container(config, tuple(found for path in paths if (found := _bound(path)) not in above), has_gpus)
+    return Container(config, tuple(map(_bound, paths)), has_gpus)
 
 
 def _bound(path: Path) -> Path:
@@ -125,8 +133,8 @@ def _paths_in(value: Any) -> Iterator[Path]:
     elif isinstance(value, str) and value.startswith("/") and Path(value).exists():
         yield Path(value)
     elif is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            yield from _paths_in(getattr(value, field.name))
+        for one in fields(value):
+            yield from _paths_in(getattr(value, one.name))
     elif isinstance(value, list | tuple):
         for each in value:
             yield from _paths_in(each)

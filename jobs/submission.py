@@ -11,7 +11,7 @@ from jobs import scheduler, submitted
 from jobs.batch import launcher, with_decisions
 from jobs.cluster import MOST_PARALLEL, ClusterConfig, Executor, parameters
 from jobs.container import Container, ContainerConfig, container_of
-from jobs.container_check import check
+from jobs.container_check import check, make_mount_points
 from jobs.environment import has_slurm, num_cores
 from jobs.folders import shown
 from jobs.patience import Patience, TooManyError
@@ -115,8 +115,7 @@ def submit(
     container = None
     if submission.container.image:
         container = container_of(submission.container, arguments, folder, has_gpus=submission.has_gpus)
-        if submission.container.check:
-            check(container)
+        (check if submission.container.check else make_mount_points)(container)
     size = submission.array_size or scheduler.array_size()
     rest, last = list(arguments), after
     while rest:

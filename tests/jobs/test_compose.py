@@ -89,7 +89,7 @@ def test_a_profile_may_be_a_file(tmp_path: Path) -> None:
 def test_a_profile_may_name_an_image(tmp_path: Path, text: str) -> None:
     """By itself, or with further fields of its group."""
     profile = tmp_path / "site.yaml"
-    profile.write_text(text)
+    profile.write_text(f"executor: slurm\ntime_limit_minutes: 30\n{text}")
     assert compose(f"cluster={profile}").cluster.container.image == "x.sif"
 
 

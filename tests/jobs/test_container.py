@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobs.batch import launcher
-from jobs.container import Container, ContainerConfig, Gpu, container_of
+from jobs.cluster import ClusterConfig
+from jobs.container import Container, ContainerConfig, container_of
 from jobs.container_check import check
 from wavenet.errors import InputError, UsageError
 
@@ -59,8 +60,10 @@ def test_what_a_link_leads_to_is_seen_as_well(home: Path, tmp_path: Path) -> Non
 
 
 def test_nothing_is_laid_over_the_program(home: Path) -> None:
-    """A folder above it would hide it."""
-    assert binds(made(home / "jobs" / "train-1", Path("/"), Path("/opt"))) == [str(home)]
+    """A folder above it would hide it; the look into the container says that it is not seen."""
+    container = made(home / "jobs" / "train-1", Path("/"), Path("/opt"))
+    assert sorted(binds(container)) == sorted(map(str, container.folders[:1]))
+    assert Path("/opt") in container.folders
 
 
 def test_a_name_that_no_runtime_can_bind_is_refused(home: Path) -> None:
@@ -77,28 +80,18 @@ def test_a_bind_is_two_absolute_paths(bind: str) -> None:
         ContainerConfig(binds=(bind,))
 
 
-@pytest.mark.parametrize(
-    ("gpu", "has_gpus", "option"),
-    [
-        (Gpu.auto, True, "--nv"),
-        (Gpu.auto, False, ""),
-        (Gpu.nvidia, False, "--nv"),
-        (Gpu.amd, True, "--rocm"),
-        (Gpu.none, True, ""),
-    ],
-)
-def test_the_driver_is_shown_to_jobs_that_ask_for_gpus(gpu: Gpu, has_gpus: bool, option: str) -> None:
-    """Or as the profile says."""
-    words = Container(ContainerConfig(image="x", gpu=gpu), (), has_gpus).command()
-    assert [word for word in words if word in ("--nv", "--rocm")] == ([option] if option else [])
-
-
 def test_python_outside_is_not_python_inside(home: Path) -> None:
     """The launcher names the image's, and lets no variable through that is not named."""
     words = launcher(home / "jobs" / "train-1", made(home / "jobs" / "train-1"))
     assert shlex.split(words)[-1] == "/opt/wavenet/bin/python"
     assert "--export=ALL" not in words
     assert "PYTHONPATH" not in words
+
+
+def test_on_one_machine_the_whole_command_is_started_in_the_image() -> None:
+    """A profile that names one would otherwise be left unheard."""
+    with pytest.raises(UsageError, match=r"jobs of a cluster.*apptainer exec"):
+        ClusterConfig(container=ContainerConfig(image="x.sif"))
 
 
 @pytest.fixture
