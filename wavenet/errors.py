@@ -14,6 +14,8 @@
     ├── DamagedError            9   nothing sound is left to go on from
     ├── StageFailedError       10   a task of an array failed for good
     ├── UnfitError             11   `doctor` found something here that will not work
+    ├── HoursUsedError         12   the run has used the hours that it may; saved, and more hours go on
+    ├── OutOfMemoryError       13   a process got no more memory; tried again after a pause
     ├── LostRankError           1   another process of the attempt is gone; start the run again to go on
     └── InterruptedRunError    75   stopped before its end, everything saved; start it again to go on
 
@@ -108,6 +110,18 @@ class UnfitError(WavenetError):
     """Something of this machine or cluster will not do; what it is, and the remedy, has been told."""
 
     exit_code = 11
+
+
+class HoursUsedError(WavenetError):
+    """All attempts of the run together have taken the hours that they may; everything is saved."""
+
+    exit_code = 12
+
+
+class OutOfMemoryError(WavenetError):
+    """A process got no more memory; with others gone, or elsewhere, there may be enough."""
+
+    exit_code = 13
 
 
 class InterruptedRunError(WavenetError):

@@ -8,6 +8,7 @@
       ledger/00000001.json            numbered entries: who owns the run, what is committed, what was deleted
       checkpoints/step-00000020/      immutable once committed
       history/attempt-0001.jsonl      one writer each; merged on reading
+      history/attempt-0001.rank-0.stacks    where every thread was when it hung
       generated/gen_genre-0_num-20.{wav,mp3,json}
       report/index.html
       jobs/                           submission scripts and logs
@@ -77,6 +78,14 @@ class RunPaths:
 
     def attempt_history(self, attempt: int) -> Path:
         return self.history / f"attempt-{attempt:04d}.jsonl"
+
+    def stacks(self, attempt: int, rank: int) -> Path:
+        """Where every thread of a process was when it hung."""
+        return self.history / f"attempt-{attempt:04d}.rank-{rank}.stacks"
+
+    def rank_end(self, attempt: int, rank: int) -> Path:
+        """How a process above rank 0 died, for rank 0 to find."""
+        return self.history / f"attempt-{attempt:04d}.rank-{rank}.end"
 
     def generated_stem(self, class_id: int, step: int, *, is_continuation: bool = False, clip: int = 0) -> str:
         """File name, without suffix, of generated audio: ``gen_genre-2_num-20`` for the first clip from silence."""

@@ -51,6 +51,8 @@ class TrainingConfig:
     threads: int = key(1, "threads of one process; part of the identity, since they decide the last bits")
     processes: int = key(1, "processes that share the micro-batches; free to change, it changes no bit")
     partner_seconds: float = key(600.0, "how long a process waits for another one, validation and saving included")
+    hang_seconds: float = key(300.0, "no step, read or commit for so long is a hang, which ends the attempt; 0: never")
+    hang_steps: float = key(10.0, "... or for so many times the usual step, if that is longer")
     recompute: bool = key(False, "recompute layers in the backward pass: less memory, a third more time, same bits")
 
     validation_every: int = key(250, "steps between validations; 0 validates never")
@@ -74,7 +76,7 @@ class TrainingConfig:
             self._require(name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
         for name in ("warmup_steps", "gradient_clip", "validation_every", "checkpoint_every", "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
-        for name in ("keep_newest", "keep_every", "spread_checkpoints"):
+        for name in ("keep_newest", "keep_every", "spread_checkpoints", "hang_seconds", "hang_steps"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("validation_windows", "log_every"):
             self._require(name, getattr(self, name) >= 1, "at least 1")

@@ -6,20 +6,23 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from wavenet.batches.loader import read_ahead
 from wavenet.batches.order import WindowOrder
 from wavenet.batches.targets import Batch, make_batch
-from wavenet.errors import LostRankError, NumericsError, WavenetError
+from wavenet.errors import LostRankError, NumericsError, OutOfMemoryError, WavenetError
 from wavenet.model.network import WaveNet
 from wavenet.shards.index import Dataset, open_dataset
-from wavenet.training import determinism
+from wavenet.training import determinism, memory, rank_ends
 from wavenet.training.job import Outcome, TrainingJob
 from wavenet.training.process_group import ProcessGroup, joined
+from wavenet.training.pulse import Pulse
+from wavenet.training.rank_ends import RankEnd
 from wavenet.training.recorder import Announce, Recorder
 from wavenet.training.reduction import own_micro_batches
 from wavenet.training.rescue import Rescue
-from wavenet.training.start import begin, restore
+from wavenet.training.start import Beginning, begin, restore
 from wavenet.training.step import Optimizer, StepResult
 from wavenet.training.stopping import StopRequest
 from wavenet.training.validation import validate
@@ -38,21 +41,29 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
         NumericsError: the loss is not finite.
         FencedError: a newer attempt owns the run.
         StorageError, InputError, DamagedError: files that cannot be written or read.
+        OutOfMemoryError: this process got no more memory.
         LostRankError: another rank is gone; the run can go on.
     """
-    with Rescue(stop, announce) as rescue:
-        determinism.settle(job.training.threads)
+    training = job.training
+    with Pulse(training.hang_seconds, training.hang_steps) as pulse, Rescue(stop, announce) as rescue:
+        pulse.tell(host=job.owner.host, remedy=memory.REMEDY)
+        determinism.settle(training.threads)
         dataset = open_dataset(job.data)
+        pulse.beat()
         model = WaveNet(job.model)
         model.initialise(job.seed)
-        model.recompute = job.training.recompute
-        optimizer = Optimizer(model, job.training)
-        with joined(job.world, job.rendezvous, job.address, job.training.partner_seconds) as group:
-            recorder, checkpoint = begin(job, dataset, group, announce)
+        model.recompute = training.recompute
+        optimizer = Optimizer(model, training)
+        waiting = partial(pulse.waiting, training.partner_seconds)
+        with joined(job.world, job.rendezvous, job.address, training.partner_seconds, waiting) as group:
+            beginning = begin(job, dataset, group, announce)
+            recorder = beginning.recorder
             rescue.guard(recorder, optimizer, recorder.saved_step if recorder else 0)
-            with _recorded_error(rescue, recorder, stop):
-                attempt = _Attempt(job, dataset, optimizer, group, recorder, rescue)
-                done = restore(optimizer, checkpoint)
+            _tell_begun(pulse, job, beginning)
+            with _recorded_error(rescue, job, beginning, stop):
+                attempt = _Attempt(job, dataset, optimizer, group, recorder, rescue, pulse)
+                done = restore(optimizer, beginning.checkpoint)
+                pulse.beat()
                 if recorder is not None:
                     recorder.require_room(job.model)
                 outcome = attempt.run_from(done, stop)
@@ -63,6 +74,13 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
     return outcome
 
 
+def _tell_begun(pulse: Pulse, job: TrainingJob, beginning: Beginning) -> None:
+    run, rank, attempt = job.run, job.world.rank, beginning.attempt
+    end = run.attempt_history(attempt) if job.world.is_first else run.rank_end(attempt, rank)
+    pulse.tell(stacks=str(run.stacks(attempt, rank)), end=str(end), rank=rank)
+    pulse.beat()
+
+
 @dataclass(frozen=True)
 class _Attempt:
     job: TrainingJob
@@ -71,6 +89,7 @@ class _Attempt:
     group: ProcessGroup | None
     recorder: Recorder | None
     rescue: Rescue
+    pulse: Pulse
 
     def run_from(self, done: int, stop: StopRequest) -> Outcome:
         """Make the steps after ``done``."""
@@ -84,24 +103,32 @@ class _Attempt:
                 if is_stopping or self.recorder.clock.is_due(step):
                     with self.rescue.writing():
                         self.recorder.commit(step, self.optimizer)
+                    self.pulse.beat()
             if result.stop_cause is not None and step < num_steps:
                 return Outcome(False, result.stop_cause, step)
         return Outcome(True, "finished", num_steps)
 
     def _make_step(self, step: int, batches: dict[int, Batch], stop: StopRequest) -> StepResult:
         started = time.monotonic()
-        update = self.optimizer.compute(step, batches.__getitem__, self.job.world, self.group, stop.poll)
+
+        def micro_batch(number: int) -> Batch:
+            self.pulse.beat()  # the one before it is computed
+            return batches[number]
+
+        update = self.optimizer.compute(step, micro_batch, self.job.world, self.group, stop.poll)
         with self.rescue.finishing(step):
             self.optimizer.apply(update)
+            seconds = time.monotonic() - started
             if self.recorder is not None:
-                self.recorder.step(step, update.result, time.monotonic() - started)
+                self.recorder.step(step, update.result, seconds)
+        self.pulse.step(seconds)
         return update.result
 
     def _validate_if_due(self, step: int, recorder: Recorder) -> None:
         every = self.job.training.validation_every
         if not every or (step % every and step != self.job.training.num_steps):
             return
-        result = validate(self.optimizer.averaged_model, self.dataset, self.job.training)
+        result = validate(self.optimizer.averaged_model, self.dataset, self.job.training, self.pulse.beat)
         if result is not None:
             with self.rescue.writing():
                 recorder.validation(step, result)
@@ -115,7 +142,7 @@ class _Attempt:
             padding_share=training.padding_share,
             seed=self.job.seed,
         )
-        return _Batches(self.job, self.dataset, order)
+        return _Batches(self.job, self.dataset, order, self.pulse)
 
 
 @dataclass(frozen=True)
@@ -125,6 +152,7 @@ class _Batches:
     job: TrainingJob
     dataset: Dataset
     order: WindowOrder
+    pulse: Pulse
 
     def __call__(self, position: int) -> dict[int, Batch]:
         own = own_micro_batches(self.job.training.micro_batches, self.job.world)
@@ -133,6 +161,7 @@ class _Batches:
     def _micro_batch(self, position: int, number: int) -> Batch:
         training = self.job.training
         first = position * training.batch_size + number * training.micro_batch_size
+        self.pulse.beat()
         return make_batch(
             self.dataset,
             self.dataset.train,
@@ -143,17 +172,37 @@ class _Batches:
 
 
 @contextlib.contextmanager
-def _recorded_error(rescue: Rescue, recorder: Recorder | None, stop: StopRequest) -> Iterator[None]:
+def _recorded_error(rescue: Rescue, job: TrainingJob, beginning: Beginning, stop: StopRequest) -> Iterator[None]:
     """Write down an error that ends the attempt; that the disk is full for this too must not hide the error."""
     try:
         yield
     except LostRankError as error:
+        is_told = beginning.recorder is None or stop.cause is not None
+        lost = None if is_told else rank_ends.find(job.run, beginning.attempt)
         with rescue.writing(), contextlib.suppress(WavenetError, OSError, ValueError):
-            rescue.end(stop.cause or "crash", str(error))
+            if lost is None:
+                rescue.end(stop.cause or "crash", str(error))
+            else:
+                rescue.end(lost.cause, lost.detail, lost.host)
         raise
     except BaseException as error:
-        if recorder is not None:
-            cause = "nan loss" if isinstance(error, NumericsError) else "crash"
-            with rescue.writing(), contextlib.suppress(WavenetError, OSError, ValueError):
-                recorder.end(cause, recorder.saved_step, str(error))
-        raise
+        found = memory.named(error)
+        with rescue.writing(), contextlib.suppress(WavenetError, OSError, ValueError):
+            _note_end(job, beginning, _cause_of(found), str(found))
+        if found is error:
+            raise
+        raise found from error
+
+
+def _note_end(job: TrainingJob, beginning: Beginning, cause: str, detail: str) -> None:
+    """In the history, or where rank 0 looks for it."""
+    if beginning.recorder is None:
+        rank_ends.leave(job.run, beginning.attempt, job.world.rank, RankEnd(cause, detail, job.owner.host))
+    else:
+        beginning.recorder.end(cause, beginning.recorder.saved_step, detail)
+
+
+def _cause_of(error: BaseException) -> str:
+    if isinstance(error, NumericsError):
+        return "nan loss"
+    return "out of memory" if isinstance(error, OutOfMemoryError) else "crash"

@@ -11,7 +11,7 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,17 @@ from wavenet.world import World
 
 _POLL_SECONDS = 0.1
 _NO_TAG = 0
+Waiting = Callable[[], contextlib.AbstractContextManager[None]]
 _Gloo: Any = c10d.ProcessGroupGloo  # the types know neither its options nor how it receives
 
 
 class ProcessGroup:
     """The other ranks of this attempt, reached by gloo. Created by `joined`."""
 
-    def __init__(self, group: Any, store: Store) -> None:
+    def __init__(self, group: Any, store: Store, waiting: Waiting = contextlib.nullcontext) -> None:
         self._group = group
         self._store = store
+        self._waiting = waiting
 
     def swap(self, vector: Tensor, partner: int) -> Tensor:
         """Exchange equal-shaped vectors with ``partner``.
@@ -43,7 +45,7 @@ class ProcessGroup:
             LostRankError: the partner is gone, or silent for too long.
         """
         vector, received = vector.contiguous(), empty_like(vector)
-        with _lost(f"rank {partner}"):
+        with self._waiting(), _lost(f"rank {partner}"):
             sending = self._group.send([vector], partner, _NO_TAG)
             self._group.recv([received], partner, _NO_TAG).wait()
             sending.wait()
@@ -59,7 +61,7 @@ class ProcessGroup:
         Raises:
             LostRankError: nothing came in time.
         """
-        with _lost("rank 0"):
+        with self._waiting(), _lost("rank 0"):
             text: bytes = self._store.get(key)
         return text.decode()
 
@@ -75,7 +77,11 @@ def _lost(who: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def joined(
-    world: World, rendezvous: Path | None, address: str, timeout_seconds: float
+    world: World,
+    rendezvous: Path | None,
+    address: str,
+    timeout_seconds: float,
+    waiting: Waiting = contextlib.nullcontext,
 ) -> Iterator[ProcessGroup | None]:
     """Join the ``world.size`` processes that share the file ``rendezvous``; None for a process on its own.
 
@@ -83,6 +89,7 @@ def joined(
         rendezvous: a path that is new for each attempt: a stale address would be waited for in vain.
         address: host name or address under which the others reach this host; only rank 0's counts.
         timeout_seconds: of each wait for another rank; it may be validating or writing a checkpoint.
+        waiting: entered for each such wait.
 
     Raises:
         LostRankError: not all of them came in time.
@@ -94,13 +101,13 @@ def joined(
         raise ValueError("several processes need a rendezvous file")
     timeout = timedelta(seconds=timeout_seconds)
     try:
-        with _lost("another rank"):
+        with waiting(), _lost("another rank"):
             store, own = _open(rendezvous, address, timeout) if world.is_first else _find(rendezvous, timeout)
             group = _Gloo(PrefixStore("group", store), world.rank, world.size, _options(own, timeout))
     finally:
         if world.is_first:  # all have come, or none will
             rendezvous.unlink(missing_ok=True)
-    yield ProcessGroup(group, PrefixStore("run", store))
+    yield ProcessGroup(group, PrefixStore("run", store), waiting)
 
 
 def _options(address: str, timeout: timedelta) -> Any:

@@ -107,8 +107,8 @@ class Recorder:
         self.clock.restart()
         self.announce(f"committed checkpoint {new.path.name}")
 
-    def end(self, cause: str, step: int, detail: str = "") -> None:
-        """Note why this attempt ends; its last row."""
-        self.history.append("end", cause=cause, step=step, detail=detail)
+    def end(self, cause: str, step: int, detail: str = "", host: str | None = None) -> None:
+        """Note why this attempt ends, and on which host if it was another process's fault; its last row."""
+        self.history.append("end", cause=cause, step=step, detail=detail, **({"host": host} if host else {}))
         self.history.sync()
         self.history.close()

@@ -79,12 +79,12 @@ class Rescue:
             yield
             self._step = step
 
-    def end(self, cause: str, detail: str = "") -> None:
+    def end(self, cause: str, detail: str = "", host: str | None = None) -> None:
         """Save the last finished step and write the attempt's last row; for whoever holds the right to write."""
         if self._recorder is None or self._optimizer is None or self._step is None:
             return
         self._recorder.commit(self._step, self._optimizer)
-        self._recorder.end(cause, self._step, detail)
+        self._recorder.end(cause, self._step, detail, host)
 
     def _watch(self) -> None:
         told: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,38 +22,42 @@ from wavenet.training.recorder import Announce, CheckpointClock, Recorder
 from wavenet.training.step import Optimizer
 
 
-def begin(
-    job: TrainingJob, dataset: Dataset, group: ProcessGroup | None, announce: Announce
-) -> tuple[Recorder | None, Path | None]:
-    """Claim the run (rank 0 alone) and learn which checkpoint to go on from (all ranks).
+@dataclass(frozen=True)
+class Beginning:
+    """What a rank knows when an attempt begins: rank 0 alone has a recorder, a run that begins has no checkpoint."""
 
-    Returns:
-        The recorder, None on ranks above 0; and the checkpoint, None for a run that begins.
-    """
+    attempt: int
+    recorder: Recorder | None
+    checkpoint: Path | None
+
+
+def begin(job: TrainingJob, dataset: Dataset, group: ProcessGroup | None, announce: Announce) -> Beginning:
+    """Claim the run (rank 0 alone) and learn which checkpoint to go on from (all ranks)."""
     if group is None:
         recorder = _claim(job, dataset, announce)
-        return recorder, _newest(recorder)
+        return Beginning(recorder.ledger.attempt, recorder, _newest(recorder))
     if not job.world.is_first:
-        return None, _told_by_first(group)
+        return _told_by_first(group)
     try:
         recorder = _claim(job, dataset, announce)
     except WavenetError as error:
         group.tell("resume", json.dumps({"error": str(error)}))
         raise
     newest = _newest(recorder)
-    group.tell("resume", json.dumps({"checkpoint": str(newest or "")}))
-    return recorder, newest
+    attempt = recorder.ledger.attempt
+    group.tell("resume", json.dumps({"attempt": attempt, "checkpoint": str(newest or "")}))
+    return Beginning(attempt, recorder, newest)
 
 
 def _newest(recorder: Recorder) -> Path | None:
     return recorder.committed[-1].path if recorder.committed else None
 
 
-def _told_by_first(group: ProcessGroup) -> Path | None:
+def _told_by_first(group: ProcessGroup) -> Beginning:
     told = json.loads(group.hear("resume"))
     if "error" in told:
         raise LostRankError(f"rank 0 of this attempt could not begin: {told['error']}")
-    return Path(told["checkpoint"]) if told["checkpoint"] else None
+    return Beginning(told["attempt"], None, Path(told["checkpoint"]) if told["checkpoint"] else None)
 
 
 def _claim(job: TrainingJob, dataset: Dataset, announce: Announce) -> Recorder:

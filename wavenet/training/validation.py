@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -42,22 +43,27 @@ def _placed(clips: tuple[Clip, ...], numbers: list[int], fraction: float, window
     return Window(number, int(within * max(1, clips[number].length - window_samples + 1)))
 
 
-def validate(model: WaveNet, dataset: Dataset, config: TrainingConfig) -> ValidationResult | None:
-    """Loss of ``model`` on held-out clips; None where no recording was held out."""
+def validate(
+    model: WaveNet, dataset: Dataset, config: TrainingConfig, beat: Callable[[], None]
+) -> ValidationResult | None:
+    """Loss of ``model`` on held-out clips; None where no recording was held out. ``beat`` is called at each batch."""
     chosen = windows_per_class(dataset.validation, config.validation_windows, config.window_samples)
     if not chosen:
         return None
-    per_class = {class_id: _mean_loss(model, dataset, windows, config) for class_id, windows in chosen.items()}
+    per_class = {class_id: _mean_loss(model, dataset, windows, config, beat) for class_id, windows in chosen.items()}
     return ValidationResult(sum(per_class.values()) / len(per_class), per_class)
 
 
-def _mean_loss(model: WaveNet, dataset: Dataset, windows: list[Window], config: TrainingConfig) -> float:
+def _mean_loss(
+    model: WaveNet, dataset: Dataset, windows: list[Window], config: TrainingConfig, beat: Callable[[], None]
+) -> float:
     total, count = 0.0, 0
     for first in range(0, len(windows), _PER_BATCH):
         batch = _batch(model, dataset, windows[first : first + _PER_BATCH], config)
         with torch.inference_mode():
             total += float(loss_sum(model, batch, config.precision))
         count += int((batch.targets >= 0).sum())
+        beat()
     return total / count
 
 
