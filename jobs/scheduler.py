@@ -31,6 +31,9 @@ _NAMES_BY_SQUEUE = {
     "TimeLimit": "TimeLimit",
     "Partition": "Partition",
     "BatchHost": "BatchHost",
+    "SubmitTime": "SubmitTime",
+    "EligibleTime": "EligibleTime",
+    "StartTime": "StartTime",
 }
 """Fields of squeue, none of which holds a space, and scontrol's names of them."""
 
@@ -217,6 +220,28 @@ def cancel(job_ids: Sequence[str]) -> str | None:
         return "scancel gave no answer"
     complaint = done.stderr.strip()
     return complaint if done.returncode and "Invalid job id" not in complaint else None
+
+
+def requeue(job_id: str) -> str | None:
+    """Put a running job back into the queue; return Slurm's complaint, if any."""
+    return _complaint(["scontrol", "requeue", job_id])
+
+
+def signal_steps(job_id: str, name: str) -> str | None:
+    """Send a signal, such as USR1, to what a job has started, not to its batch script; return a complaint, if any."""
+    return _complaint(["scancel", f"--signal={name}", job_id])
+
+
+def limit(job_id: str, minutes: int) -> str | None:
+    """Give a job another time limit; return Slurm's complaint, if any."""
+    return _complaint(["scontrol", "update", f"JobId={job_id}", f"TimeLimit={minutes}"])
+
+
+def _complaint(command: Sequence[str]) -> str | None:
+    done = _run(command)
+    if done is None:
+        return f"{command[0]} cannot be run, or gives no answer"
+    return " ".join((done.stderr or done.stdout or "refused").split()) if done.returncode else None
 
 
 def _facts(command: Sequence[str]) -> dict[str, str]:

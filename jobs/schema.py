@@ -31,6 +31,7 @@ _EXTENDABLE = (
     "validation_windows",
     "checkpoint_every",
     "checkpoint_seconds",
+    "checkpoint_most_seconds",
     "checkpoint_steps",
     "spread_checkpoints",
     "keep_newest",

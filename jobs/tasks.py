@@ -12,6 +12,7 @@ from jobs import signals
 from jobs.causes import GUESSES, JobStop
 from jobs.deadlines import Notice
 from jobs.environment import Placement, cores_of_task, owner, placement
+from jobs.launched import launch_of
 from jobs.lost import lost_attempt
 from jobs.ownership import require_takeover
 from jobs.processes import age_seconds
@@ -24,7 +25,7 @@ from wavenet.model.config import ModelConfig
 from wavenet.progress import Progress
 from wavenet.run_paths import RunPaths
 from wavenet.training.config import TrainingConfig
-from wavenet.training.job import Outcome, TrainingJob
+from wavenet.training.job import Launch, Outcome, TrainingJob
 from wavenet.training.stopping import StopRequest
 from wavenet.world import World
 
@@ -83,6 +84,7 @@ def _train(order: TrainOrder, place: Placement, stop: StopRequest) -> Outcome:
         address=place.address,
         accept=order.accept,
         lost=lost_attempt(order.run, place) if place.world.is_first else None,
+        launch=launch_of(place) if place.world.is_first else Launch(),
     )
     return train_attempt(job, stop, announce)
 

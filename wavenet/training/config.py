@@ -58,7 +58,11 @@ class TrainingConfig:
     validation_every: int = key(250, "steps between validations; 0 validates never")
     validation_windows: int = key(32, "held-out windows per class in one validation")
     checkpoint_every: int = key(0, "steps between checkpoints; 0 leaves them to the clock")
-    checkpoint_seconds: float = key(600.0, "seconds between checkpoints; 0 leaves them to the steps")
+    checkpoint_seconds: float = key(
+        300.0,
+        "fewest seconds between checkpoints: more where they would take 1 % of the time; 0 leaves them to the steps",
+    )
+    checkpoint_most_seconds: float = key(3600.0, "most seconds between them, however long one takes")
     checkpoint_steps: tuple[int, ...] = key((20,), "further steps at which a checkpoint is committed and kept for ever")
     spread_checkpoints: int = key(4, "checkpoints at even distances over num_steps that are kept for ever")
     keep_newest: int = key(3, "newest checkpoints that are kept; 0 keeps all")
@@ -76,6 +80,7 @@ class TrainingConfig:
             self._require(name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
         for name in ("warmup_steps", "gradient_clip", "validation_every", "checkpoint_every", "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
+        self._require("checkpoint_most_seconds", self.checkpoint_most_seconds > 0, "above 0")
         for name in ("keep_newest", "keep_every", "spread_checkpoints", "hang_seconds", "hang_steps"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("validation_windows", "log_every"):

@@ -22,6 +22,18 @@ class LostAttempt:
 
 
 @dataclass(frozen=True)
+class Launch:
+    """What came before a training process had anything to do.
+
+    ``queue_seconds`` is how long it waited in a scheduler's queue, None outside of one; ``began`` a reading of this
+    process's monotonic clock when its job or itself began, None where nobody knows.
+    """
+
+    queue_seconds: float | None = None
+    began: float | None = None
+
+
+@dataclass(frozen=True)
 class TrainingJob:
     """One process's part of one attempt at a run.
 
@@ -41,6 +53,7 @@ class TrainingJob:
     address: str = "127.0.0.1"
     accept: tuple[str, ...] = ()
     lost: LostAttempt | None = None
+    launch: Launch = Launch()
 
 
 @dataclass(frozen=True)

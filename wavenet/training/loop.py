@@ -25,6 +25,7 @@ from wavenet.training.rescue import Rescue
 from wavenet.training.start import Beginning, begin, restore
 from wavenet.training.step import Optimizer, StepResult
 from wavenet.training.stopping import StopRequest
+from wavenet.training.stopwatch import Stopwatch
 from wavenet.training.validation import validate
 
 
@@ -44,7 +45,7 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
         OutOfMemoryError: this process got no more memory.
         LostRankError: another rank is gone; the run can go on.
     """
-    training = job.training
+    training, watch = job.training, Stopwatch(job.launch.began)
     with Pulse(training.hang_seconds, training.hang_steps) as pulse, Rescue(stop, announce) as rescue:
         pulse.tell(host=job.owner.host, remedy=memory.REMEDY)
         determinism.settle(training.threads)
@@ -56,7 +57,7 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
         optimizer = Optimizer(model, training)
         waiting = partial(pulse.waiting, training.partner_seconds)
         with joined(job.world, job.rendezvous, job.address, training.partner_seconds, waiting) as group:
-            beginning = begin(job, dataset, group, announce)
+            beginning = begin(job, dataset, group, announce, watch)
             recorder = beginning.recorder
             rescue.guard(recorder, optimizer, recorder.saved_step if recorder else 0)
             _tell_begun(pulse, job, beginning)
@@ -66,6 +67,7 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
                 pulse.beat()
                 if recorder is not None:
                     recorder.require_room(job.model)
+                    recorder.ready()
                 outcome = attempt.run_from(done, stop)
                 if recorder is not None:
                     outcome = replace(outcome, cause=stop.settled(outcome.cause))
@@ -92,21 +94,25 @@ class _Attempt:
     pulse: Pulse
 
     def run_from(self, done: int, stop: StopRequest) -> Outcome:
-        """Make the steps after ``done``."""
+        """Make the steps after ``done``, and the validations that are due, one that a stop has cut short as well."""
         num_steps = self.job.training.num_steps
+        self._validate_if_due(done)
         for step, batches in enumerate(read_ahead(self._batches(), done, num_steps), done + 1):
             result = self._make_step(step, batches, stop)
             is_stopping = result.stop_cause is not None
-            if self.recorder is not None:
-                if not is_stopping:
-                    self._validate_if_due(step, self.recorder)
-                if is_stopping or self.recorder.clock.is_due(step):
-                    with self.rescue.writing():
-                        self.recorder.commit(step, self.optimizer)
-                    self.pulse.beat()
+            if not is_stopping:
+                self._validate_if_due(step)
+            self._commit_if_due(step, is_stopping=is_stopping)
             if result.stop_cause is not None and step < num_steps:
                 return Outcome(False, result.stop_cause, step)
+        self._validate_if_due(num_steps)
         return Outcome(True, "finished", num_steps)
+
+    def _commit_if_due(self, step: int, *, is_stopping: bool) -> None:
+        if self.recorder is not None and (is_stopping or self.recorder.clock.is_due(step)):
+            with self.rescue.writing():
+                self.recorder.commit(step, self.optimizer)
+            self.pulse.beat()
 
     def _make_step(self, step: int, batches: dict[int, Batch], stop: StopRequest) -> StepResult:
         started = time.monotonic()
@@ -124,14 +130,15 @@ class _Attempt:
         self.pulse.step(seconds)
         return update.result
 
-    def _validate_if_due(self, step: int, recorder: Recorder) -> None:
-        every = self.job.training.validation_every
-        if not every or (step % every and step != self.job.training.num_steps):
+    def _validate_if_due(self, step: int) -> None:
+        every, is_last = self.job.training.validation_every, step == self.job.training.num_steps
+        if self.recorder is None or step <= self.recorder.validated_step or not every or (step % every and not is_last):
             return
+        started = time.monotonic()
         result = validate(self.optimizer.averaged_model, self.dataset, self.job.training, self.pulse.beat)
         if result is not None:
             with self.rescue.writing():
-                recorder.validation(step, result)
+                self.recorder.validation(step, result, time.monotonic() - started)
 
     def _batches(self) -> _Batches:
         training = self.job.training

@@ -146,6 +146,11 @@ def stalls_of(row: Row) -> Stalls | None:
     return Stalls(**facts) if facts else None
 
 
+def summary_of(stalls: Sequence[float], interval: float | None) -> Stalls:
+    """Of all commits of a run, at least one."""
+    return Stalls(len(stalls), percentile(stalls, 0.5), percentile(stalls, 0.99), interval)
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest of ``values``, at least one, that no less than ``share`` of them do not exceed."""
     return sorted(values)[max(1, math.ceil(share * len(values))) - 1]

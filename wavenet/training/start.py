@@ -13,13 +13,15 @@ from wavenet.checkpoint.ledger import Ledger
 from wavenet.errors import DamagedError, InputError, LostRankError, WavenetError
 from wavenet.shards.index import Dataset
 from wavenet.training import determinism
-from wavenet.training.history import HistoryWriter
+from wavenet.training.history import HistoryWriter, overtaken_by, read_past
 from wavenet.training.identity import Identity, identity_of, require_same
 from wavenet.training.image import image_version
 from wavenet.training.job import TrainingJob
 from wavenet.training.process_group import ProcessGroup
 from wavenet.training.recorder import Announce, CheckpointClock, Recorder
+from wavenet.training.spent import summary_of
 from wavenet.training.step import Optimizer
+from wavenet.training.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,17 @@ class Beginning:
     checkpoint: Path | None
 
 
-def begin(job: TrainingJob, dataset: Dataset, group: ProcessGroup | None, announce: Announce) -> Beginning:
+def begin(
+    job: TrainingJob, dataset: Dataset, group: ProcessGroup | None, announce: Announce, watch: Stopwatch
+) -> Beginning:
     """Claim the run (rank 0 alone) and learn which checkpoint to go on from (all ranks)."""
     if group is None:
-        recorder = _claim(job, dataset, announce)
+        recorder = _claim(job, dataset, announce, watch)
         return Beginning(recorder.ledger.attempt, recorder, _newest(recorder))
     if not job.world.is_first:
         return _told_by_first(group)
     try:
-        recorder = _claim(job, dataset, announce)
+        recorder = _claim(job, dataset, announce, watch)
     except WavenetError as error:
         group.tell("resume", json.dumps({"error": str(error)}))
         raise
@@ -60,7 +64,7 @@ def _told_by_first(group: ProcessGroup) -> Beginning:
     return Beginning(told["attempt"], None, Path(told["checkpoint"]) if told["checkpoint"] else None)
 
 
-def _claim(job: TrainingJob, dataset: Dataset, announce: Announce) -> Recorder:
+def _claim(job: TrainingJob, dataset: Dataset, announce: Announce, watch: Stopwatch) -> Recorder:
     numerics = {
         **determinism.numeric_versions(),
         **image_version(),
@@ -72,8 +76,11 @@ def _claim(job: TrainingJob, dataset: Dataset, announce: Announce) -> Recorder:
     # Before the claim, so that a refused start leaves the run as it was.
     accepted = _check_identity(job, identity)
     ledger = Ledger.claim(job.run, job.owner)
+    overtook = overtaken_by(job.run, ledger.attempt)
     recovered = store.recover(job.run, ledger)
     resumed_step = recovered.newest.step if recovered.newest else 0
+    past = read_past(job.run, resumed_step)
+    clock = CheckpointClock(job.training, stalls=past.stalls)
     history = HistoryWriter(job.run, ledger.attempt)
     history.append(
         "start",
@@ -88,6 +95,10 @@ def _claim(job: TrainingJob, dataset: Dataset, announce: Announce) -> Recorder:
         versions=numerics,
         damages=recovered.damages,
         lost=asdict(job.lost) if job.lost else None,
+        overtook=overtook,
+        queue_seconds=job.launch.queue_seconds,
+        startup_seconds=watch.startup_seconds,
+        stalls=asdict(summary_of(past.stalls, clock.interval)) if past.stalls else None,
     )
     for damage in recovered.damages:
         announce(f"{damage}; the run goes on from step {resumed_step}")
@@ -101,7 +112,10 @@ def _claim(job: TrainingJob, dataset: Dataset, announce: Announce) -> Recorder:
         committed=recovered.committed,
         facts=_checkpoint_facts(job, dataset, identity),
         announce=announce,
-        clock=CheckpointClock(job.training),
+        clock=clock,
+        watch=watch,
+        validated_step=past.validated_step,
+        stalls=past.stalls,
     )
 
 
