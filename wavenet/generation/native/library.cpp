@@ -51,7 +51,7 @@ int64_t wavenet_workspace_bytes(const wavenet::Model *model, int32_t num_streams
     const int64_t floats = row(int64_t{model->kernel_size} * model->residual_channels) +
                            row(2 * padded(model->dilation_channels)) +
                            row(int64_t{model->num_layers} * model->dilation_channels) + 2 * row(model->skip_channels) +
-                           row(model->num_levels) + model->num_layers;
+                           row(model->num_levels) + model->num_layers * (2 * padded(model->dilation_channels) + 1);
     return num_streams * floats * int64_t{sizeof(float)};
 }
 

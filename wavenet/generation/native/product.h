@@ -36,6 +36,9 @@ struct Task {
     }
 };
 
+// So far ahead of the multiply-adds weights are asked for. One stream reads them so fast that asking only takes time.
+constexpr int64_t fetched_floats = 32 * panel_width;
+
 template <int P, int S>
 inline void tile(const Task &task) {
     constexpr int N = P * vectors_per_panel;
@@ -44,6 +47,8 @@ inline void tile(const Task &task) {
         WAVENET_UNROLLED for (int n = 0; n < N; ++n) sums[s][n] = load(task.start[s] + n * lanes);
     const float *weights = task.weights;
     for (int64_t k = 0; k < task.num_inputs; ++k, weights += panel_width) {
+        if constexpr (S > 2)
+            WAVENET_UNROLLED for (int p = 0; p < P; ++p) __builtin_prefetch(weights + p * task.panel_size + fetched_floats);
         Vector column[N];
         WAVENET_UNROLLED for (int n = 0; n < N; ++n)
             column[n] = load(weights + n / vectors_per_panel * task.panel_size + n % vectors_per_panel * lanes);

@@ -8,6 +8,10 @@
 namespace wavenet::WAVENET_VARIANT {
 namespace {
 
+int ring_rows(const Model &model, int layer) {
+    return (model.kernel_size - 1) * model.dilations[layer];
+}
+
 // Where the numbers of one sample stand between the products; everything beyond it lies in the streams.
 struct Workspace {
     Rows taps;         // K·R: a layer's inputs, oldest tap first
@@ -17,9 +21,10 @@ struct Workspace {
     Rows skip;         // Sp
     Rows hidden;       // Sp
     Rows logits;       // Qp
+    float *biases;     // (L, B, 2·Dp): the streams' own, side by side: they are read with every sample
     int32_t *oldest;   // (B, L): the ring row of the oldest tap, which the newest input replaces
 
-    Workspace(const Model &model, int num_streams, void *memory) {
+    Workspace(const Model &model, Stream *const *streams, int num_streams, void *memory) {
         float *next = static_cast<float *>(memory);
         const auto rows = [&](int64_t width) {
             const Rows made{next, padded(width + panel_width)};  // the last vector of a row may reach beyond it
@@ -33,20 +38,21 @@ struct Workspace {
         skip = rows(model.skip_channels);
         hidden = rows(model.skip_channels);
         logits = rows(model.num_levels);
+        biases = next;
+        const int bias_width = 2 * static_cast<int>(padded(model.dilation_channels));
+        for (int layer = 0; layer < model.num_layers; ++layer)
+            for (int s = 0; s < num_streams; ++s, next += bias_width)
+                copy(next, streams[s]->bias + int64_t{layer} * bias_width, bias_width);
         oldest = reinterpret_cast<int32_t *>(next);
+        for (int s = 0; s < num_streams; ++s)
+            for (int layer = 0; layer < model.num_layers; ++layer)
+                *oldest_of(model, s, layer) = static_cast<int32_t>(streams[s]->num_taken % ring_rows(model, layer));
+    }
+
+    int32_t *oldest_of(const Model &model, int stream, int layer) const {
+        return oldest + int64_t{stream} * model.num_layers + layer;
     }
 };
-
-int ring_rows(const Model &model, int layer) {
-    return (model.kernel_size - 1) * model.dilations[layer];
-}
-
-void find_oldest(const Model &model, Stream *const *streams, int num_streams, const Workspace &work) {
-    for (int s = 0; s < num_streams; ++s)
-        for (int layer = 0; layer < model.num_layers; ++layer)
-            work.oldest[s * model.num_layers + layer] =
-                static_cast<int32_t>(streams[s]->num_taken % ring_rows(model, layer));
-}
 
 // The convolution over one-hot levels is a sum of table rows.
 void first_layer(const Model &model, const Stream &stream, float *current) {
@@ -72,21 +78,16 @@ void turn_ring(const Model &model, int layer, float *ring, int32_t &oldest, floa
     oldest = oldest + 1 == num_rows ? 0 : oldest + 1;
 }
 
-void fetch(const float *row, int64_t width) {
-    for (int64_t at = 0; at < width; at += line_floats) __builtin_prefetch(row + at);
-}
-
-// What is a stream's own is larger, for many streams, than the core's own cache; the products of one layer are time
-// enough to fetch the next one's.
-void fetch_stream(const Model &model, int layer, const float *ring, int32_t oldest, const float *bias) {
+// The rows of a layer's past inputs lie far from all else; the products of one layer are time enough to fetch the next
+// one's. Inlined by force: a call of a function that only fetches ahead is one that g++ takes for useless and leaves out.
+[[gnu::always_inline]] inline void fetch_ring(const Model &model, int layer, const float *ring, int32_t oldest) {
     const int width = model.residual_channels, num_rows = ring_rows(model, layer);
     int row = oldest;
     for (int tap = 0; tap < model.kernel_size - 1; ++tap) {
-        fetch(ring + int64_t{row} * width, width);
+        for (int at = 0; at < width; at += line_floats) __builtin_prefetch(ring + int64_t{row} * width + at);
         row += model.dilations[layer];
         if (row >= num_rows) row -= num_rows;
     }
-    fetch(bias, 2 * padded(model.dilation_channels));
 }
 
 // As if the newest input had been there for ever.
@@ -109,17 +110,16 @@ void take(const Model &model, Stream *const *streams, int num_streams, const Wor
         for (int s = 0; s < num_streams; ++s) {
             float *rows = streams[s]->rings + ring;
             if constexpr (is_filling) fill_ring(model, layer, rows, work.taps[s]);
-            else turn_ring(model, layer, rows, work.oldest[s * model.num_layers + layer], work.taps[s]);
-            copy(work.activations[s], streams[s]->bias + layer * 2 * filter_width, static_cast<int>(2 * filter_width));
+            else turn_ring(model, layer, rows, *work.oldest_of(model, s, layer), work.taps[s]);
         }
         ring += int64_t{ring_rows(model, layer)} * residual;
         if (!is_filling && layer + 1 < model.num_layers)
             for (int s = 0; s < num_streams; ++s)
-                fetch_stream(model, layer + 1, streams[s]->rings + ring, work.oldest[s * model.num_layers + layer + 1],
-                             streams[s]->bias + (layer + 1) * 2 * filter_width);
+                fetch_ring(model, layer + 1, streams[s]->rings + ring, *work.oldest_of(model, s, layer + 1));
         const int num_inputs = model.kernel_size * residual;
+        const Rows biases{work.biases + int64_t{layer} * num_streams * 2 * filter_width, 2 * filter_width};
         product(model.filter_gate + layer * panels * num_inputs * panel_width, num_inputs, static_cast<int>(panels),
-                work.taps, work.activations, work.activations, num_streams);
+                work.taps, biases, work.activations, num_streams);
         const float *bias = model.residual_bias + layer * residual_width;
         for (int s = 0; s < num_streams; ++s) {
             gate(work.activations[s], filter_width, work.gated[s] + layer * dilation);
@@ -158,12 +158,11 @@ void keep_logits(const Model &model, Stream *const *streams, int num_streams, in
 }
 
 void silence(const Model &model, Stream *const *streams, int num_streams, void *memory) {
-    take<true>(model, streams, num_streams, Workspace(model, num_streams, memory));
+    take<true>(model, streams, num_streams, Workspace(model, streams, num_streams, memory));
 }
 
 void force(const Model &model, Stream *const *streams, int num_streams, int num_samples, void *memory) {
-    const Workspace work(model, num_streams, memory);
-    find_oldest(model, streams, num_streams, work);
+    const Workspace work(model, streams, num_streams, memory);
     bool is_asked = false;
     for (int s = 0; s < num_streams; ++s) is_asked = is_asked || streams[s]->logits;
     for (int sample = 0; sample < num_samples; ++sample) {
@@ -178,8 +177,7 @@ void force(const Model &model, Stream *const *streams, int num_streams, int num_
 
 void generate(const Model &model, Stream *const *streams, int num_streams, int num_samples, const Sampling &sampling,
               void *memory) {
-    const Workspace work(model, num_streams, memory);
-    find_oldest(model, streams, num_streams, work);
+    const Workspace work(model, streams, num_streams, memory);
     for (int sample = 0; sample < num_samples; ++sample) {
         take<false>(model, streams, num_streams, work);
         head(model, num_streams, work);
