@@ -1,7 +1,8 @@
 """The speed of generation, as shares of what the processor could do in the same run.
 
-Rates count the processor time of the working thread, so that other programs on the machine disturb little; every number
-is the median of repetitions, in which the things that are compared take turns.
+Rates count the processor time of the working thread, in short slices in which the things that are compared take turns:
+other programs on the machine disturb them little, and all alike. Every rate is the median of its slices, and every ratio
+that of the two medians printed beside it.
 """
 
 from __future__ import annotations
@@ -18,18 +19,20 @@ import torch
 
 from tests.benchmarks.measurements import NUM_GENRES, Measurement, preset
 from wavenet.generation.config import SamplingConfig
-from wavenet.generation.generate import generate_levels
+from wavenet.generation.incremental import IncrementalNetwork
 from wavenet.generation.native.library import Library, find_library
 from wavenet.generation.native.packing import PackedModel
 from wavenet.generation.native.streams import Kernel, Stream, new_streams
+from wavenet.generation.sampler import Sampler
 from wavenet.generation.streams import StreamRequest
 from wavenet.model.arrays import initial_arrays
 from wavenet.model.config import ModelConfig
 from wavenet.model.network import WaveNet
 
-REPETITIONS = 15
-SLICE_SECONDS = 0.02
-PEAK_ROUNDS = 100_000
+REPETITIONS = 40
+SLICE_SECONDS = 0.01
+PEAK_ROUNDS = 200_000
+TORCH_SAMPLES = 16
 STREAMS = (1, 2, 4, 5, 8, 10, 16, 32)
 WIDTHS = (16, 24, 32, 48, 64, 96, 128)
 PRESETS = ("tiny", "reference", "paper", "music")
@@ -79,44 +82,61 @@ class Native:
         requests = [StreamRequest(index % NUM_GENRES, 0, index) for index in range(num_streams)]
         streams = new_streams(self.kernel.model, requests, count * 4 * REPETITIONS)
         self.kernel.start(streams)
-        self.kernel.draw(streams, 2, SamplingConfig())
+        self.kernel.draw(streams, count, SamplingConfig())
         return streams, count
 
     def rates(self, num_streams: int) -> tuple[float, float]:
         """Samples per second of all streams together, and the share of the peak."""
         streams, count = self.slices(num_streams)
-        rates, shares = [], []
+        rates, peaks = [], []
         for _ in range(REPETITIONS):
             taken = _taken(lambda: self.kernel.draw(streams, count, SamplingConfig()))
             rates.append(num_streams * count / taken)
-            shares.append(rates[-1] * self.products / self.peak_rate())
-        return statistics.median(rates), statistics.median(shares)
+            peaks.append(self.peak_rate())
+        rate = statistics.median(rates)
+        return rate, rate * self.products / statistics.median(peaks)
+
+
+class PlainTorch:
+    """The incremental path by torch, a call per operation: one stream, one thread, from logits to drawn levels."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        torch.set_num_threads(1)
+        network = WaveNet(config)
+        network.initialise(0)
+        with torch.inference_mode():
+            self._network = IncrementalNetwork(network, torch.zeros(1, dtype=torch.int64), 1)
+            self._levels = torch.full((1, 1), config.silence_level)
+            self._uniforms = torch.full((1, 1), 0.5)
+            self._sampler = Sampler(SamplingConfig(), self._network.step(self._levels[:, 0]))
+        self.draw(2 * TORCH_SAMPLES)
+
+    @torch.inference_mode()
+    def draw(self, num_samples: int = TORCH_SAMPLES) -> None:
+        """Move the stream on; priming is not in it."""
+        for _ in range(num_samples):
+            self._sampler.draw(self._network.step(self._levels[:, 0]), self._uniforms, self._levels)
 
 
 def against_torch() -> Iterator[Measurement]:
-    """One stream of the reference, one core: the kernel's variants and torch, in turns."""
+    """One stream of the reference, one core: the kernel's variants and the plain path of torch, in turns."""
     config = preset("reference")
-    torch.set_num_threads(1)
-    network = WaveNet(config)
-    network.initialise(0)
-    request = [StreamRequest(0, 0, 0)]
-    # Twice as long minus once: what priming takes falls out.
-    short, long = 64, 192
+    plain = PlainTorch(config)
     natives = [Native(config, variant) for variant in _library().runnable]
     prepared = [native.slices(1) for native in natives]
     torch_rates: list[float] = []
     native_rates: list[list[float]] = [[] for _ in natives]
-    for _ in range(REPETITIONS // 2):
-        taken = [_taken(lambda n=n: generate_levels(network, request, n)) for n in (short, long)]
-        torch_rates.append((long - short) / (taken[1] - taken[0]))
+    for _ in range(REPETITIONS):
+        torch_rates.append(TORCH_SAMPLES / _taken(plain.draw))
         for native, (streams, count), rates in zip(natives, prepared, native_rates, strict=True):
             rates.append(count / _taken(lambda: native.kernel.draw(streams, count, SamplingConfig())))  # noqa: B023
-    yield Measurement("generation, reference, 1 stream, torch", statistics.median(torch_rates), "samples/s")
+    torch_rate = statistics.median(torch_rates)
+    yield Measurement("generation, reference, 1 stream, torch step by step", torch_rate, "samples/s")
     for native, rates in zip(natives, native_rates, strict=True):
         what = f"generation, reference, 1 stream, {native.variant}"
-        yield Measurement(what, statistics.median(rates), "samples/s")
-        ratios = [rate / other for rate, other in zip(rates, torch_rates, strict=True)]
-        yield Measurement(f"{what} over torch", statistics.median(ratios), "x")
+        rate = statistics.median(rates)
+        yield Measurement(what, rate, "samples/s")
+        yield Measurement(f"{what} over torch", rate / torch_rate, "x")
 
 
 def shares() -> Iterator[Measurement]:
@@ -178,6 +198,7 @@ from wavenet.generation.native.library import find_library
 from wavenet.generation.native.streams import Kernel
 from wavenet.generation.restore import restore_packed
 from wavenet.generation.config import Weights
+from wavenet.generation.sampler import Sampler
 from wavenet.generation.streams import StreamRequest
 import wavenet.generation.clips
 library = find_library()
