@@ -140,7 +140,7 @@ def read_stalls(run: RunPaths, newest: Attempt | None, saved_step: int) -> Stall
     if saved_step > newest.resumed_step:
         path = run.attempt_history(newest.attempt)
         with path.open("rb") as file:
-            row = _search(file, os.fstat(file.fileno()).st_size, saved_step)
+            row = _search(file, os.fstat(file.fileno()).st_size, saved_step, "stalls")
     return stalls_of(row) or newest.stalls_before
 
 
@@ -148,12 +148,12 @@ def _row_up_to(one: _Ends, step: int) -> Row:
     """`newest_up_to` of the whole file, of which a few blocks are read."""
     begin = next((row["step"] for row in one.rows[one.num_head :] if row["kind"] == "step"), 0)
     if begin <= step:
-        return newest_up_to(one.rows, step)
+        return newest_up_to(one.rows, step, "spent")
     with one.path.open("rb") as file:
-        return _search(file, one.end, step)
+        return _search(file, one.end, step, "spent")
 
 
-def _search(file: BinaryIO, high: int, step: int) -> Row:
+def _search(file: BinaryIO, high: int, step: int, key: str) -> Row:
     """By bisection: the steps of a file ascend."""
     low = begin = len(file.readline())
     while high - low > _BLOCK_BYTES:
@@ -166,7 +166,7 @@ def _search(file: BinaryIO, high: int, step: int) -> Row:
         else:
             low = middle
     # A block begins in the middle of a row, which is passed over: the row that is looked for may stand before.
-    return newest_up_to(_block(file, max(begin, low - _BLOCK_BYTES), high + _BLOCK_BYTES), step)
+    return newest_up_to(_block(file, max(begin, low - _BLOCK_BYTES), high + _BLOCK_BYTES), step, key)
 
 
 def _block(file: BinaryIO, begin: int, end: int) -> list[Row]:

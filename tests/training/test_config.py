@@ -91,3 +91,22 @@ def test_the_number_of_steps_may_grow_only_where_the_schedule_does_not_depend_on
     assert identity(num_steps=10) != identity(num_steps=20)
     constant = {"schedule": Schedule.constant}
     assert identity(num_steps=10, **constant) == identity(num_steps=20, **constant)
+
+
+@pytest.mark.parametrize(
+    ("stalls", "interval"),
+    [([], 300), ([0.1], 300), ([3.0], 600), ([1.0, 3.0, 8.0], 800), ([100.0], 3600), ([900.0] * 3 + [2.0] * 8, 400)],
+)
+def test_checkpoints_by_the_clock_come_so_seldom_that_they_take_half_a_percent_of_the_time(stalls, interval):
+    """Of what the last eight cost, within five minutes and an hour."""
+    clock = CheckpointClock(TrainingConfig(), stalls=[])
+    for stall in stalls:
+        clock.restart(stall)
+    assert clock.interval == pytest.approx(interval)
+    assert CheckpointClock(TrainingConfig(), stalls=stalls).interval == clock.interval
+
+
+def test_the_interval_that_is_typed_is_kept_where_commits_are_quick():
+    typed = TrainingConfig(checkpoint_seconds=7200.0)
+    assert CheckpointClock(typed, stalls=[1.0]).interval == 7200
+    assert CheckpointClock(TrainingConfig(checkpoint_seconds=0.0), stalls=[1.0]).interval is None

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from jobs.attempts import read_attempts
 from wavenet.checkpoint import store
 from wavenet.checkpoint.ledger import read_entries
 from wavenet.errors import FencedError
@@ -57,14 +58,18 @@ def test_late_writes_of_an_overtaken_training_change_no_byte(job, step):
         train(job, overtaken, lambda line: None)
     assert any(job.run.generated.glob("*.wav"))
     assert bytes_of(job.run) == overtaken.left_by_newer
-    _rows_written_too_late_are_dropped(job)
+    _rows_written_too_late_are_dropped(job, step - 1)
 
 
-def _rows_written_too_late_are_dropped(job):
+def _rows_written_too_late_are_dropped(job, last_step):
+    """``last_step`` was the newest one made when the run was taken over."""
     first, second = (job.run.attempt_history(attempt).read_text("utf-8").splitlines() for attempt in (1, 2))
     late = [row for row in map(json.loads, first) if row["time"] > json.loads(second[-1])["time"]]
     assert any(row["kind"] == "step" for row in late)
-    resumed_step = read_history(job.run).attempts[1].resumed_step
+    fenced, newer = read_history(job.run).attempts
+    resumed_step = newer.resumed_step
+    assert (fenced.last_step, fenced.lost_steps) == (last_step, last_step - resumed_step)
+    assert read_attempts(job.run)[0].step == last_step
     owners = {row.step: row.attempt for row in read_history(job.run).steps}
     assert owners == {step: 1 if step <= resumed_step else 2 for step in range(1, job.training.num_steps + 1)}
     assert [entry.attempt for entry in read_entries(job.run) if entry.kind == "claim"] == [1, 2]

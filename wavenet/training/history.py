@@ -248,5 +248,5 @@ def _attempt(
         began=began(rows),
         lost_steps=last_step - counted,
         damages=start.get("damages", []),
-        spent=spent_of(rows, newest_up_to(rows, counted), following),
+        spent=spent_of(rows, newest_up_to(rows, counted, "spent"), following),
     )

@@ -45,12 +45,12 @@ def starts_after(attempts: Sequence[Rows]) -> list[Row | None]:
     return [first(rows, "start") for rows in attempts[1:]] + [None] * bool(attempts)
 
 
-def newest_up_to(rows: Iterable[Row], step: int) -> Row:
-    """The last row that says how the time was spent until ``step`` was left behind; empty where there is none."""
+def newest_up_to(rows: Iterable[Row], step: int, key: str) -> Row:
+    """The last row with ``key`` that was written before ``step`` was left behind; empty where there is none."""
     found: Row = {}
     for row in rows:
         if row.get("step", 0) > step:
             break
-        if "spent" in row:
+        if key in row:
             found = row
     return found

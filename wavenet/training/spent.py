@@ -121,7 +121,7 @@ def _used(rows: Rows, start: Row, following: Row | None) -> float:
 
 def began(rows: Rows) -> datetime:
     """When the job or process of an attempt began that wrote these rows, at least one."""
-    return datetime.fromisoformat(rows[0]["time"]) - timedelta(seconds=rows[0].get("startup_seconds", 0.0))
+    return datetime.fromisoformat(rows[0]["time"]) - timedelta(seconds=rows[0].get("age_seconds", 0.0))
 
 
 def _queued(start: Row) -> datetime:

@@ -97,7 +97,7 @@ def _claim(job: TrainingJob, dataset: Dataset, announce: Announce, watch: Stopwa
         lost=asdict(job.lost) if job.lost else None,
         overtook=overtook,
         queue_seconds=job.launch.queue_seconds,
-        startup_seconds=watch.startup_seconds,
+        **watch.start(),
         stalls=asdict(summary_of(past.stalls, clock.interval)) if past.stalls else None,
     )
     for damage in recovered.damages:
