@@ -21,16 +21,16 @@ from typing import IO, Any
 from wavenet.training import sentinel
 
 _STEPS_KNOWN = 101  # whose median is the usual step
-_START_FACTOR = 4.0  # until a step is done nobody knows how long one takes
+_START_SECONDS = 1200.0  # until a step is done nobody knows how long one takes, and a cold disk is slow
 _COUNT, _ALLOWED = slice(0, 8), slice(8, 16)
 
 
 class Pulse:
     """Within its block this process is ended if it shows no sign of life for too long, its stacks written down.
 
-    Too long is ``seconds``, or ``steps`` times the usual step if that is more; four times as long before the first step
-    is done. A sign of life is a step, a micro-batch read or computed, a batch validated, a commit, and each part of the
-    beginning.
+    Too long is ``seconds``, or ``steps`` times the usual step if that is more; at least 20 minutes before the first
+    step is done. A sign of life is a step, a micro-batch read or computed, a batch validated, a commit, and each part
+    of the beginning.
 
     Args:
         seconds: 0 watches for nothing of the kind; what kills the process is written down all the same.
@@ -41,7 +41,7 @@ class Pulse:
         self._steps = steps
         self._known: deque[float] = deque(maxlen=_STEPS_KNOWN)
         self._count = 0
-        self._allowed = _START_FACTOR * self._least
+        self._allowed = max(self._least, _START_SECONDS)
         self._ends = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -181,7 +181,7 @@ class Sentinel:
                     before, size = size, os.fstat(self._dump).st_size
                     if 0 < size == before:
                         return os.pread(self._dump, size, 0).decode("utf-8", "replace")
-                    time.sleep(0.1)
+                    time.sleep(0.02)
         return "none of its threads could be interrupted to write down where they are\n"
 
     def _note(self, cause: str, detail: str) -> None:
