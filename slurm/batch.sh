@@ -19,7 +19,8 @@ our_id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}$our_element
 our_first=${1:-$our_id}
 our_line=$our_folder/$our_first
 our_next=
-export WAVENET_DONE=$our_line.done
+# Known by name from the beginning: the names of what reaches a container are gathered before `answering` begins.
+export WAVENET_DONE=$our_line.done WAVENET_QUESTIONS=
 
 note() {
   echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) job $our_id restart $our_restart on $(hostname): $1" >> "$our_jobs/decisions.log"

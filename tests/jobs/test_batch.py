@@ -52,11 +52,14 @@ class Script:
         heard = self.commands / "heard"
         code = (
             "import json, os; from dataclasses import astuple; from pathlib import Path; from jobs import outside\n"
+            "assert 'WAVENET_QUESTIONS' in os.environ['EXPORTED'].split(',')\n"
             f"answer = outside.run(Path(os.environ['WAVENET_QUESTIONS']), {command!r}, {seconds})\n"
             f"Path({str(heard)!r}).write_text(json.dumps(answer and astuple(answer)))"
         )
         done = shlex.quote(f"{self.folder}/7.done")
-        assert self.run(f"touch {done}; exec {sys.executable} -c {shlex.quote(code)}", "answering attended") == 0
+        # As for srun: gathered before the rest of the line is run.
+        start = 'EXPORTED="$(compgen -e | paste -sd, -)" answering attended'
+        assert self.run(f"touch {done}; exec {sys.executable} -c {shlex.quote(code)}", start) == 0
         answer: list[object] | None = json.loads(heard.read_text("utf-8"))
         return answer
 
