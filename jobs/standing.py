@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
 
-from jobs import stalls, submitted
-from jobs.attempts import Attempt, read_attempts
+from jobs import accounts, stalls, submitted
+from jobs.attempts import Attempt, read_attempts, read_stalls
 from jobs.folders import shown
 from jobs.frozen import read_config
 from jobs.ownership import is_alive
@@ -58,6 +58,18 @@ class RunStatus:
     restarts: list[dict[str, Any]]
     """For each attempt after the first: at which ``step`` and ``time``, on which ``host``, whether it ``moved``, and
     the ``cause`` of the end of the attempt before it.
+    """
+    attempts: list[dict[str, Any]]
+    """Each one's ``host``, ``job_id``, ``restart_count``, ``cause`` of its end, steps made and lost, ``damages`` it
+    found, and its seconds in queue, start-up, loading and first step, in steps that counted, lost ones and commits.
+    """
+    time: dict[str, Any] | None
+    """Of all attempts: ``goodput``, the share of the used time in steps that counted; ``used_hours``; ``wasted_hours``,
+    in which nothing was computed that counts; and the seconds of each part.
+    """
+    stalls: dict[str, Any] | None
+    """For how many seconds training stood still for commits: ``count``, ``p50``, ``p99``; and the present ``interval``
+    between commits by the clock, of whose work a kill costs no more.
     """
     jobs: list[dict[str, str]]
     """Those in Slurm's queue: ``job_id``, ``state``, ``reason``, ``nodes``, ``name`` and (expected) ``start``."""
@@ -157,6 +169,9 @@ def look_at(
         job_id=last.job_id if last else None,
         owner_alive=alive,
         restarts=_restarts(attempts),
+        attempts=accounts.of_attempts(attempts),
+        time=accounts.of_run(attempts),
+        stalls=_stalls(run, found),
         jobs=[asdict(job) for job in found.jobs],
         is_queue_known=found.is_queue_known,
         held=held(found.jobs),
@@ -256,6 +271,11 @@ def _restarts(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
         }
         for before, now in pairwise(attempts)
     ]
+
+
+def _stalls(run: RunPaths, found: _Found) -> dict[str, Any] | None:
+    stalls = read_stalls(run, found.last, found.saved)
+    return asdict(stalls) if stalls else None
 
 
 def _num_generated(run: RunPaths) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from jobs import submitted
+from jobs import accounts, submitted
 from jobs.queue_words import meaning
 from jobs.scheduler import QueuedJob
 from jobs.standing import RunStatus
@@ -18,7 +18,8 @@ _INDENT = "    "
 def in_words(state: RunStatus, now: datetime | None = None) -> list[str]:
     """The run's line, and below it what else there is to know."""
     now = now or datetime.now(timezone.utc)
-    lines = [", ".join(_headline(state, now)), *_restarts(state)]
+    lines = [", ".join(_headline(state, now)), *_restarts(state), *_damages(state)]
+    lines += accounts.in_words(state.time, state.stalls)
     lines += _jobs([QueuedJob(**job) for job in state.jobs], now)
     lines += stages_in_words(state.stages)
     lines += [
@@ -57,6 +58,15 @@ def _restarts(state: RunStatus) -> list[str]:
     counted = ", ".join(f"{causes.count(cause)} x {cause}" for cause in dict.fromkeys(causes))
     last = state.restarts[-1]
     return [f"restarts: {counted}; the last at step {last['step']} on {last['host']}"]
+
+
+def _damages(state: RunStatus) -> list[str]:
+    """What the attempts found damaged, and from where they went on."""
+    return [
+        f"damaged: {damage}; attempt {one['attempt']} went on from step {one['resumed_step']}"
+        for one in state.attempts
+        for damage in one["damages"]
+    ]
 
 
 def _jobs(jobs: Sequence[QueuedJob], now: datetime) -> list[str]:
