@@ -6,16 +6,19 @@ checked at every start. What was not imported stays uncompiled: all of torch wou
 
 from __future__ import annotations
 
-import py_compile
 import sys
 from importlib import util
 from pathlib import Path
 
+_HEADER_BYTES = 16  # Python's version, 4 of flags, 8 of the source's time and size or of its hash
+_BY_HASH_UNCHECKED = (0b01).to_bytes(4, "little")
+
 
 def main(packages: Path) -> None:
     for compiled in packages.rglob("__pycache__/*.pyc"):
-        source = Path(util.source_from_cache(str(compiled)))
-        py_compile.compile(str(source), str(compiled), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+        content = compiled.read_bytes()
+        source_hash = util.source_hash(Path(util.source_from_cache(str(compiled))).read_bytes())
+        compiled.write_bytes(util.MAGIC_NUMBER + _BY_HASH_UNCHECKED + source_hash + content[_HEADER_BYTES:])
 
 
 if __name__ == "__main__":
