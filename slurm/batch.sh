@@ -19,6 +19,7 @@ our_id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}$our_element
 our_first=${1:-$our_id}
 our_line=$our_folder/$our_first
 our_next=
+our_patience='1 1 5 10 20 40 60 60 60 60 60 60'  # seconds; a controller that is started again is away for minutes
 # Known by name from the beginning: the names of what reaches a container are gathered before `answering` begins.
 export WAVENET_DONE=$our_line.done WAVENET_QUESTIONS=
 
@@ -39,11 +40,12 @@ newest() {  # committed checkpoint; nothing for a stage that has none
   ls "$our_jobs/../checkpoints" 2> /dev/null | grep -E '^step-[0-9]+$' | sort | tail -n 1
 }
 
-ask() {  # Slurm about this job; empty where it gives no answer
+ask() {  # Slurm about this job, again after each pause of $*; empty where it gives no answer
   local fields=State:30,RestartCnt:12,PreemptTime:30,EndTime:30,Reason:60 answer
-  for _ in 1 2 3; do
+  for pause in "$@" 0; do
     answer=$(squeue --noheader --states=all --jobs="$our_id" --Format="$fields" 2> /dev/null) && break
-    sleep 1
+    if [ $? -ge 126 ]; then break; fi  # there is no squeue here
+    sleep "$pause"
   done
   read -r our_state our_restarts our_preempted our_end our_reason <<< "$answer"
   # For the moment in which its nodes have not yet answered that they passed a signal on.
@@ -105,7 +107,7 @@ hand_over() {  # for the reason $2 to a successor that waits for $1
 told() {  # to end, while the program may still be saving: later there may be no time
   trap : TERM
   if [ -z "$our_next" ] && ! is_done && ! is_stopped; then
-    ask
+    ask 1 1
     if ! was_put_back && was_ended_by_slurm; then
       if is_idle; then give_up_idle "ended by Slurm ($(why))"; else hand_over "$our_id" "ended by Slurm ($(why))"; fi
     fi
@@ -176,7 +178,7 @@ go_on() {  # for the reason $1: back into the queue, or to a successor
   local refusal
   # Incomplete: one that was cancelled this instant would come back from the dead.
   refusal=$(scontrol requeue Incomplete "$our_id" 2>&1)
-  ask
+  ask $our_patience
   if was_put_back; then
     note "$1: requeued"
   elif [ "$our_state" = RUNNING ]; then
@@ -199,7 +201,7 @@ decide() {
   fi
   if is_stopped; then give_up "ended with $code, stopped by the user: not requeued"; exit "$code"; fi
   if ! may_go_on "$code"; then give_up "ended with $code, which would come again: not requeued"; exit "$code"; fi
-  ask
+  ask $our_patience
   if [ -z "$our_state" ]; then
     give_up "ended with $code, and squeue does not say whether it was cancelled: not requeued; go on with $our_command"
   elif was_put_back; then

@@ -95,6 +95,25 @@ def test_without_an_answer_of_squeue_the_user_is_told_what_to_type(script: Scrip
     assert task.failure == line
 
 
+def test_a_controller_that_is_away_for_minutes_is_waited_for(script: Script) -> None:
+    """Its job is still there when it comes back, and nobody else would put it into the queue again."""
+    script.say("sleep", 'echo "$1" >> "$0.pauses"')
+    put_back = f'if [ -e "$(dirname $0)/scontrol.asked" ]; then echo {REQUEUED}; else echo {RUNNING}; fi'
+    script.say("squeue", f'[ "$(grep -c . "$(dirname $0)/sleep.pauses")" -ge 7 ] || exit 1\n{put_back}')
+    script.say("scontrol", 'touch "$0.asked"')
+    assert script.run("exit 75") == 75
+    assert script.decisions() == ["ended with 75: requeued"]
+    assert sum(map(int, (script.commands / "sleep.pauses").read_text("utf-8").split())) >= 120
+
+
+def test_where_there_is_no_squeue_nobody_is_waited_for(script: Script) -> None:
+    """An allocation that waits is paid for."""
+    script.say("sleep", "exit 1")
+    script.say("squeue", "exit 127")
+    assert script.run("exit 75") == 75
+    assert "squeue does not say" in script.decisions()[0]
+
+
 def test_a_job_that_is_cancelled_just_before_it_asks_for_requeue_stays_away(script: Script) -> None:
     """Slurm takes the question without an error and does nothing."""
     script.say("scontrol", f'echo "echo {CANCELLED}" >> "{script.commands}/squeue.later"')
