@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from jobs.local import LocalJob, fresh_folder, start
 from jobs.results import Done, Failed, Killed, Result
 from jobs.signals import Interrupts, counted_interrupts
 from jobs.submission import max_parallel
-from jobs.terminal import Display, Follower
+from jobs.terminal import Display, Follower, expected, plural
 from wavenet.errors import StageFailedError
 
 _POLL_SECONDS = 0.1
@@ -27,11 +27,12 @@ _NAMED_FAILURES = 5
 
 @dataclass(frozen=True)
 class ArrayTask:
-    """``function(*arguments, progress)``, to be run in a process of its own."""
+    """``function(*arguments, progress)``, to be run in a process of its own; it makes ``size`` things."""
 
     name: str
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
+    size: int = 1
 
 
 @dataclass
@@ -43,13 +44,14 @@ class _Running:
 
 
 def run_array(
-    name: str, work: Sequence[ArrayTask], parent: Path, cluster: ClusterConfig, display: Display
+    name: str, work: Sequence[ArrayTask], parent: Path, cluster: ClusterConfig, display: Display, *, noun: str = "task"
 ) -> list[Any]:
     """Run all tasks and return their values in order.
 
     Args:
         name: of the stage, for folder and progress.
         parent: gets a folder with a log for each start of a task.
+        noun: for what the tasks make.
 
     Raises:
         StageFailedError: tasks failed for good; the others have finished.
@@ -57,7 +59,7 @@ def run_array(
     """
     if not work:
         return []
-    array = _Array(name, work, fresh_folder(parent, name), cluster, display)
+    array = _Array(name, work, fresh_folder(parent, name), cluster, display, noun=noun)
     with counted_interrupts() as interrupts:
         array.run(interrupts)
     if array.failures:
@@ -74,13 +76,15 @@ class _Array:
     """The state of one array while it runs."""
 
     def __init__(
-        self, name: str, work: Sequence[ArrayTask], folder: Path, cluster: ClusterConfig, display: Display
+        self, name: str, work: Sequence[ArrayTask], folder: Path, cluster: ClusterConfig, display: Display, *, noun: str
     ) -> None:
         self.folder = folder
         self.values: dict[str, Any] = {}
         self.failures: dict[str, str] = {}
         self._name = name
-        self._num_tasks = len(work)
+        self._noun = noun
+        self._sizes = {task.name: task.size for task in work}
+        self._started = time.monotonic()
         self._waiting = deque((task, 1) for task in work)
         self._running: list[_Running] = []
         self._shares: dict[str, float] = {}
@@ -140,15 +144,24 @@ class _Array:
             self._display.line(f"{running.task.name}: {message}; starting it again")
             self._waiting.append((running.task, running.attempt + 1))
         else:
+            self._display.line(f"{running.task.name} failed: {message}")
             self.failures[running.task.name] = message
 
     def _show(self, *, is_last: bool = False) -> None:
-        done, failed = len(self.values), len(self.failures)
-        share = sum(self._shares.values()) / self._num_tasks
-        words = f", {failed} failed" if failed else ""
-        self._display.show(
-            f"{self._name}: {100 * share:.0f} %, {done} of {self._num_tasks} tasks done{words}", is_last=is_last
-        )
+        total = sum(self._sizes.values())
+        share = sum(share * self._sizes[name] for name, share in self._shares.items()) / total
+        counts = [f"{self._count(self.values)} of {plural(total, self._noun)} done"]
+        if running := self._count(running.task.name for running in self._running):
+            counts.append(f"{running} running")
+        if failed := self._count(self.failures):
+            counts.append(f"{failed} failed")
+        if left := expected(time.monotonic() - self._started, share):
+            counts.append(left)
+        self._display.show(f"{self._name}: {100 * share:.0f} %, {', '.join(counts)}", is_last=is_last)
+
+    def _count(self, names: Iterable[str]) -> int:
+        """Of what tasks make."""
+        return sum(self._sizes[name] for name in names)
 
     def _stop(self, interrupts: Interrupts) -> None:
         self._display.line(f"stopping {self._name}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 from omegaconf import MISSING
@@ -13,21 +12,22 @@ from omegaconf import MISSING
 from jobs import slurm_tasks, stopped, submitted, tasks
 from jobs.arrays import ArrayTask, run_array
 from jobs.cluster import ClusterConfig, Executor
+from jobs.environment import num_cores
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
 from jobs.local import fresh_folder
-from jobs.submission import Submission, print_plan, require_slurm, submit
+from jobs.packing import Plan, describe, packed
+from jobs.submission import Submission, max_parallel, print_plan, require_slurm, submit
 from jobs.tasks import GenerateOrder
 from jobs.terminal import Display, duration, plural
 from wavenet.errors import BusyError
 from wavenet.generation.config import GenerationConfig
+from wavenet.generation.estimate import Pace, measure, remember
 from wavenet.generation.plan import is_done, make_plan
 from wavenet.generation.requests import ClipRequest, remove_leftovers
+from wavenet.generation.restore import checkpoint_of
 from wavenet.generation.variants import slower_path
 from wavenet.run_paths import RunPaths
 from wavenet.settings import key
-
-Pack = tuple[ClipRequest, ...]
-"""What one array task makes: clips of one checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,36 +50,66 @@ def generate(keys: GenerateKeys) -> None:
     display = Display()
     planned = make_plan(run, keys.generate, keys.seed, data if data.is_dir() else None, display.line)
     missing = [request for request in planned if not is_done(run, request)]
-    packs = packed(missing, keys.cluster.pairs_per_task)
     there = f", {len(planned) - len(missing)} of them there already" if len(missing) < len(planned) else ""
     display.line(f"generate: {plural(len(planned), 'clip')} of {plural(len(_steps(planned)), 'checkpoint')}{there}")
-    if packs and (sentence := slower_path()):
-        display.line(sentence)
+    plan = _plan(keys, missing)
+    if missing:
+        if sentence := slower_path():
+            display.line(sentence)
+        display.line(plan.in_words(_pace(keys, run, plan)))
     if keys.dry_run:
-        print_plan([submission(keys, len(packs))])
+        print_plan([submission(keys, len(plan.packs))])
         return
-    if packs and keys.cluster.executor is Executor.slurm:
-        _submit(keys, run, packs, data)
+    if missing and keys.cluster.executor is Executor.slurm:
+        _submit(keys, run, plan, data)
         return
-    orders = [GenerateOrder(run, pack, data, 1, keys.generate.save_seconds) for pack in packs]
-    work = [ArrayTask(_name(order.requests), tasks.generate, (order,)) for order in orders]
-    run_array("generate", work, run.jobs, keys.cluster, display)
+    remove_leftovers(run, missing)
+    work = [
+        ArrayTask(describe(order.requests), tasks.generate, (order,), len(order.requests))
+        for order in _orders(keys, run, plan, data)
+    ]
+    run_array("generate", work, run.jobs, keys.cluster, display, noun="clip")
     for line in _in_words(run, planned):
         display.line(line)
 
 
-def _submit(keys: GenerateKeys, run: RunPaths, packs: Sequence[Pack], data: Path) -> None:
+def _plan(keys: GenerateKeys, requests: Sequence[ClipRequest]) -> Plan:
+    """Who makes what. On a cluster a task's threads are as many as the cores that it asks for."""
+    at_once = max_parallel(keys.cluster)
+    if keys.cluster.executor is Executor.slurm:
+        packs = packed(requests, keys.cluster.pairs_per_task)
+        return Plan(packs, at_once, keys.generate.threads or max(1, keys.cluster.cpus_per_task))
+    packs = packed(requests, keys.cluster.pairs_per_task, at_once)
+    # What is left of the cores where there are fewer tasks than that; a clip is drawn by one thread.
+    spare = max(1, min(num_cores() // max(1, min(at_once, len(packs))), max(map(len, packs), default=1)))
+    return Plan(packs, at_once, keys.generate.threads or spare)
+
+
+def _pace(keys: GenerateKeys, run: RunPaths, plan: Plan) -> Pace | None:
+    """On a cluster rather that of earlier clips: they were made on its nodes, and this is the login node."""
+    largest = max(plan.packs, key=len)
+    if keys.cluster.executor is Executor.slurm and (pace := remember(run, keys.generate.variant)):
+        return pace
+    return measure(largest, checkpoint_of(run, largest[0])) or remember(run, keys.generate.variant)
+
+
+def _orders(keys: GenerateKeys, run: RunPaths, plan: Plan, data: Path) -> list[GenerateOrder]:
+    # On a cluster the task sees best how many cores it was given.
+    threads = keys.generate.threads if keys.cluster.executor is Executor.slurm else plan.threads
+    return [GenerateOrder(run, pack, data, threads, keys.generate.save_seconds) for pack in plan.packs]
+
+
+def _submit(keys: GenerateKeys, run: RunPaths, plan: Plan, data: Path) -> None:
     require_slurm()
-    asked = submission(keys, len(packs))
+    asked = submission(keys, len(plan.packs))
     if busy := [job for job in submitted.in_queue(run) or () if job.name == asked.name]:
         raise BusyError(
             f"the run {run.name!r} generates already: {submitted.in_words(busy)}; wait for their end, "
             f"or `wavenet cancel run={run.name}` ends them"
         )
     stopped.unmark(run)
-    remove_leftovers(run, [request for pack in packs for request in pack])
-    threads, save_seconds = keys.generate.threads, keys.generate.save_seconds
-    calls = [(tasks.work, tasks.generate, GenerateOrder(run, pack, data, threads, save_seconds)) for pack in packs]
+    remove_leftovers(run, [request for pack in plan.packs for request in pack])
+    calls = [(tasks.work, tasks.generate, order) for order in _orders(keys, run, plan, data)]
     submit(asked, fresh_folder(run.jobs, "generate"), slurm_tasks.run, calls)
 
 
@@ -87,29 +117,6 @@ def submission(keys: GenerateKeys, num_tasks: int | None = None) -> Submission:
     """What a scheduler is asked for; how many checkpoints there will be is not known before training."""
     name = f"wavenet-generate-{run_paths(keys.run, keys.root).name}"
     return Submission.of(keys.cluster, name, num_jobs=num_tasks, threads=max(1, keys.generate.threads))
-
-
-def packed(requests: Sequence[ClipRequest], pairs_per_task: int) -> list[Pack]:
-    """The clips of each array task: those of so many pairs of genre and checkpoint.
-
-    A pair is never divided, and checkpoints do not share a task: each would have to be read.
-
-    Args:
-        requests: as `make_plan` orders them, by checkpoint and class.
-        pairs_per_task: at most; 0: all of a checkpoint.
-    """
-    packs: list[Pack] = []
-    for _, of_checkpoint in groupby(requests, lambda request: request.step):
-        pairs = [tuple(pair) for _, pair in groupby(of_checkpoint, lambda request: request.class_id)]
-        size = pairs_per_task or len(pairs)
-        packs += [sum(pairs[first : first + size], ()) for first in range(0, len(pairs), size)]
-    return packs
-
-
-def _name(pack: Sequence[ClipRequest]) -> str:
-    """For messages; different for each pack of a plan."""
-    names = list(dict.fromkeys(request.class_name for request in pack))
-    return f"step {pack[0].step}: {names[0]}" + (f" and {len(names) - 1} others" if len(names) > 1 else "")
 
 
 def _steps(requests: Sequence[ClipRequest]) -> set[int]:

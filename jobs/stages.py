@@ -7,7 +7,8 @@ from pathlib import Path
 from jobs import signals, tasks
 from jobs.deadlines import Notice
 from jobs.folders import absolute, run_paths
-from jobs.generate import GenerateKeys, packed
+from jobs.generate import GenerateKeys
+from jobs.packing import packed
 from jobs.prepared import in_words
 from jobs.report import ReportKeys
 from jobs.results import Done, Failed, caught

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from jobs import scheduler, submitted
-from jobs.batch import launcher, with_decisions
+from jobs.batch import Restarts, launcher, with_decisions
 from jobs.cluster import MOST_PARALLEL, ClusterConfig, Executor, parameters
 from jobs.container import Container, ContainerConfig, container_of
 from jobs.container_check import check, make_mount_points
@@ -29,8 +29,7 @@ class Submission:
     num_jobs: int | None = 1
     """None: known only when the stage before it is done."""
     parallel: int = 1
-    most_idle: int = 0
-    """Restarts in a row without progress before a job is given up."""
+    restarts: Restarts = Restarts()
     array_size: int = 0
     """Tasks of one array; 0: as many as the cluster takes."""
     patience: Patience = Patience(0.0)
@@ -53,6 +52,7 @@ class Submission:
         asked = parameters(cluster, name, num_tasks, threads, nodes)
         parallel = max_parallel(cluster) if num_jobs is None else min(num_jobs, max_parallel(cluster))
         idle = cluster.array_attempts - 1 if most_idle is None else most_idle
+        restarts = Restarts(idle, cluster.restart_pause_seconds, cluster.exclude_most)
         patience = Patience(60 * cluster.submit_minutes)
         has_gpus = cluster.gpus_per_node > 0 or "gpu" in cluster.gres
         return cls(
@@ -61,7 +61,7 @@ class Submission:
             asked,
             num_jobs,
             parallel,
-            idle,
+            restarts,
             cluster.array_size,
             patience,
             cluster.container,
@@ -97,15 +97,15 @@ def submit(
 ) -> str:
     """Submit one job for each tuple of arguments, as an array where there are several, and print the id.
 
-    Tasks that are too many for one array become several, each after the one before, so that together they never run
-    more at once than one would.
+    Tasks that are too many for one array become several that share what may run at once: together they never run more
+    than one would. Where there are more arrays than that, each of the rest waits for one before it.
 
     Args:
         folder: new, in the ``jobs/`` of a run or data folder, which records the job.
         after: id of a job that has to be over first, however it ended.
 
     Returns:
-        The id of the job or of the last array.
+        The id of the job, or those of the arrays that nothing else waits for, with colons between them.
 
     Raises:
         UsageError: this machine has no Slurm.
@@ -116,11 +116,17 @@ def submit(
     if submission.container.image:
         container = container_of(submission.container, arguments, folder, has_gpus=submission.has_gpus)
         (check if submission.container.check else make_mount_points)(container)
-    size = submission.array_size or scheduler.array_size()
-    rest, last = list(arguments), after
+    most = submission.array_size or scheduler.array_size()
+    num_arrays = -(-len(arguments) // most)
+    size = -(-len(arguments) // num_arrays)
+    shares = _shares(submission.parallel, num_arrays)
+    last = [after] * len(shares)
+    rest, number = list(arguments), 0
     while rest:
+        lane = number % len(shares)
         try:
-            executor = _executor(submission, folder, last, container, is_array=len(arguments) > 1)
+            throttled = replace(submission, parallel=shares[lane])
+            executor = _executor(throttled, folder, last[lane], container, is_array=len(arguments) > 1)
             jobs = executor.map_array(function, *zip(*rest[:size], strict=True))
         except TooManyError:
             size = (min(size, len(rest)) + 1) // 2
@@ -129,18 +135,26 @@ def submit(
             if num_before := len(arguments) - len(rest):
                 print(f"{num_before} of {len(arguments)} tasks were submitted before and stay in the queue")
             raise
-        rest, last = rest[size:], str(jobs[0].job_id).partition("_")[0]
-        submitted.add(folder.parent, last, submission.name)
+        rest, number = rest[size:], number + 1
+        last[lane] = job_id = str(jobs[0].job_id).partition("_")[0]
+        submitted.add(folder.parent, job_id, submission.name)
         tasks = f" with {plural(len(jobs), 'task')}" if len(arguments) > 1 else ""
-        print(f"submitted {submission.name} as job {last}{tasks}; logs in {shown(folder)}", flush=True)
-    return last
+        print(f"submitted {submission.name} as job {job_id}{tasks}; logs in {shown(folder)}", flush=True)
+    return ":".join(job_id for job_id in last if job_id)
+
+
+def _shares(parallel: int, num_arrays: int) -> list[int]:
+    """How many tasks of each of several arrays may run at once, together ``parallel``."""
+    lanes = min(parallel, num_arrays)
+    return [parallel // lanes + (lane < parallel % lanes) for lane in range(lanes)]
 
 
 def _executor(submission: Submission, folder: Path, after: str, container: Container | None, *, is_array: bool) -> Any:
     from jobs.executor import PatientExecutor
 
     executor = PatientExecutor(folder, launcher(folder, container), submission.patience, is_array=is_array)
-    asked = with_decisions(submission.parameters, folder, submission.most_idle)
+    throttled = {**submission.parameters, "array_parallelism": submission.parallel}
+    asked = with_decisions(throttled, folder, submission.restarts)
     executor.update_parameters(**asked, **({"dependency": f"afterany:{after}"} if after else {}))
     return executor
 

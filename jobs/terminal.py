@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from wavenet.progress import Progress
@@ -97,6 +98,15 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def expected(elapsed_seconds: float, share: float) -> str:
+    """``0:40 left, until 14:03:20`` where so much is done after so long; nothing where that says nothing yet."""
+    if not 0.01 < share < 1 or elapsed_seconds < 1:
+        return ""
+    left = elapsed_seconds * (1 - share) / share
+    end = datetime.now(timezone.utc).astimezone() + timedelta(seconds=left)
+    return f"{duration(left)} left, until {end:%H:%M:%S}"
 
 
 def _left(started: float, done: int, total: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +114,7 @@ def test_progress_counts_the_samples_of_all_clips(run, data):
 def test_a_checkpoint_that_was_deleted_is_named_with_those_that_are_left(run, data, ledger):
     requests = make_plan(run, SHORT, 7, data)
     ledger.append("delete", step=20, reason="retention")
+    shutil.rmtree(run.checkpoint(20))
     with pytest.raises(InputError, match="no checkpoint of step 20 any more; it has 10, 300"):
         make_clips(run, requests, data)
 

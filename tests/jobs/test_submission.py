@@ -70,22 +70,29 @@ def send(sbatch: Sbatch, tmp_path: Path) -> Callable[..., tuple[str, Path]]:
     return send
 
 
-def test_arrays_follow_each_other(sbatch: Sbatch, send: Callable[..., tuple[str, Path]]) -> None:
-    """Each waits for the one before, so that one throttle holds for all; the last one's id stands for all of them."""
+def test_arrays_share_what_may_run_at_once(sbatch: Sbatch, send: Callable[..., tuple[str, Path]]) -> None:
+    """So one throttle holds for all, and none waits for the last task of another; what comes after waits for each."""
     last, folder = send(9, after="7")
-    assert last == "103"
-    assert sbatch.options("array") == ["0-3%3", "0-3%3", "0-0%1"]
-    assert sbatch.options("dependency") == ["afterany:7", "afterany:101", "afterany:102"]
+    assert last == "101:102:103"
+    assert sbatch.options("array") == ["0-2%1"] * 3
+    assert sbatch.options("dependency") == ["afterany:7"] * 3
     assert (folder.parent / "submitted").read_text("utf-8") == "101 x\n102 x\n103 x\n"
+
+
+def test_arrays_beyond_what_may_run_at_once_follow_others(
+    sbatch: Sbatch, send: Callable[..., tuple[str, Path]]
+) -> None:
+    """Each of them one."""
+    assert send(17, after="7")[0] == "104:105:103"
+    assert sbatch.options("array") == ["0-3%1"] * 4 + ["0-0%1"]
+    assert sbatch.options("dependency") == ["afterany:7"] * 3 + ["afterany:101", "afterany:102"]
 
 
 def test_every_task_has_its_pickle(send: Callable[..., tuple[str, Path]]) -> None:
     """Under the number that its array gives it, in the folder where the next stage counts marks of completion."""
     _, folder = send(9)
     pickles = {path.name for path in folder.glob("*.pkl")}
-    assert pickles == {f"{job}_{number}_submitted.pkl" for job in (101, 102) for number in range(4)} | {
-        "103_0_submitted.pkl"
-    }
+    assert pickles == {f"{job}_{number}_submitted.pkl" for job in (101, 102, 103) for number in range(3)}
 
 
 def test_what_fits_is_one_array_and_one_task_is_none(sbatch: Sbatch, send: Callable[..., tuple[str, Path]]) -> None:
@@ -102,9 +109,9 @@ def test_a_profile_may_want_smaller_arrays(sbatch: Sbatch, send: Callable[..., t
 
 def test_a_limit_below_the_largest_array_halves_it(sbatch: Sbatch, send: Callable[..., tuple[str, Path]]) -> None:
     """Waiting would change nothing as long as the queue is empty."""
-    sbatch.most = 3
+    sbatch.most = 2
     send(9)
-    assert sbatch.options("array") == ["0-1%2"] * 4 + ["0-0%1"]
+    assert sbatch.options("array") == ["0-1%1"] * 4 + ["0-0%1"]
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet.audio import mulaw
-from wavenet.checkpoint.store import list_committed
-from wavenet.errors import InputError, MismatchError
+from wavenet.errors import InputError
 from wavenet.generation.clip_files import Making
 from wavenet.generation.config import GenerationConfig
 from wavenet.generation.engines import Engine, Work, open_engine
 from wavenet.generation.growing import GrowingClip, Writer
 from wavenet.generation.requests import ClipRequest, Excerpt
+from wavenet.generation.restore import checkpoint_of
 from wavenet.generation.streams import StreamRequest
 from wavenet.generation.variants import choose
 from wavenet.progress import Progress, silent
@@ -68,7 +68,7 @@ def make_clips(
     done = 0
     with Writer() as writer:
         for group in alike.values():
-            checkpoint = _checkpoint(run, group[0])
+            checkpoint = checkpoint_of(run, group[0])
             engine = open_engine(choose(group[0].variant), checkpoint, group[0].weights, threads, save_seconds)
             dataset = _dataset(data) if any(request.excerpt for request in group) else None
             maker = _Maker(run, engine, dataset, writer, threads, began)
@@ -90,21 +90,6 @@ def _dataset(data: Path | None) -> Dataset | None:
     from wavenet.shards.index import open_dataset
 
     return None if data is None else open_dataset(data)
-
-
-def _checkpoint(run: RunPaths, request: ClipRequest) -> Path:
-    """The folder of the request's checkpoint."""
-    committed = {checkpoint.step: checkpoint for checkpoint in list_committed(run)}
-    checkpoint = committed.get(request.step)
-    if checkpoint is None:
-        valid = ", ".join(str(step) for step in committed) or "none"
-        raise InputError(f"the run {run.name!r} has no checkpoint of step {request.step} any more; it has {valid}")
-    if checkpoint.digest != request.checkpoint_digest:
-        raise MismatchError(
-            f"the checkpoint of step {request.step} of the run {run.name!r} is not the one that the clips were planned "
-            f"for: its digest is {checkpoint.digest[:12]}…, planned was {request.checkpoint_digest[:12]}…; plan anew"
-        )
-    return checkpoint.path
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavenet.audio.names import display
 from wavenet.checkpoint import state
-from wavenet.errors import MismatchError
+from wavenet.checkpoint.store import list_committed
+from wavenet.errors import InputError, MismatchError
 from wavenet.generation.config import Weights
 from wavenet.generation.native.packing import PackedModel
+from wavenet.generation.requests import ClipRequest
 from wavenet.model.config import ModelConfig
+from wavenet.run_paths import RunPaths
 
 if TYPE_CHECKING:
     from wavenet.model.network import WaveNet
+
+
+def checkpoint_of(run: RunPaths, request: ClipRequest) -> Path:
+    """The folder of the request's checkpoint.
+
+    Raises:
+        InputError: it is not there any more.
+        MismatchError: it is another one than the request was made for.
+    """
+    path = run.checkpoint(request.step)
+    with contextlib.suppress(InputError):
+        # Its own digest says that it is the one that was committed: the run's whole ledger need not be read for that.
+        if state.digest_of(path) == request.checkpoint_digest:
+            return path
+    committed = {checkpoint.step: checkpoint for checkpoint in list_committed(run)}
+    checkpoint = committed.get(request.step)
+    if checkpoint is None:
+        valid = ", ".join(str(step) for step in committed) or "none"
+        raise InputError(f"the run {run.name!r} has no checkpoint of step {request.step} any more; it has {valid}")
+    if checkpoint.digest != request.checkpoint_digest:
+        raise MismatchError(
+            f"the checkpoint of step {request.step} of the run {run.name!r} is not the one that the clips were planned "
+            f"for: its digest is {checkpoint.digest[:12]}…, planned was {request.checkpoint_digest[:12]}…; plan anew"
+        )
+    return checkpoint.path
 
 
 def read_model(checkpoint: Path, weights: Weights) -> tuple[ModelConfig, state.Arrays, Weights]:
