@@ -12,8 +12,9 @@ DEMO ?= demo
 # Most of the cluster tests wait for Slurm: more of them than cores fit side by side.
 WORKERS ?= 4
 PYTEST_ARGUMENTS ?=
+N ?= 2000
 
-.PHONY: help demo test image tests check format environment developers tools benchmarks soak clean
+.PHONY: help demo test image tests check format environment developers tools benchmarks soak array clean
 
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/' | expand -t 20
@@ -51,6 +52,10 @@ benchmarks: developers  ## measure; prints a table and writes JSON to build/benc
 
 soak: developers  ## end the writer of checkpoints at thousands of its system calls; prints a table
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crashes
+
+# Root is needed, to bring a Slurm up; it takes a second or two of a core for each pair.
+array: developers  ## make N=2000 clips by as many Slurm tasks and kill a tenth of them midway; prints a table
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.cluster $(N)
 
 environment: $(VENV)/.made
 developers: $(VENV)/.made-for-developers

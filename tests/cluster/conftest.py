@@ -13,9 +13,9 @@ import pytest
 from slurm.devcluster import cluster as clusters
 from slurm.devcluster import packages, registry
 from slurm.devcluster.record import Cluster
-from tests.small import SMALL
 from wavenet.run_paths import RunPaths
 
+from .pairs import NUM_CHECKPOINTS, NUM_GENRES
 from .program import Program, readable
 from .shell import PATIENCE, Shell, wait_until
 from .user import CLIPS, MUSIC, TINY, Story, User
@@ -71,15 +71,15 @@ def program(possible: None) -> Iterator[Program]:
 @pytest.fixture(scope="session")
 def settle_in(program: Program, bring_up: Callable[..., Cluster]) -> Iterator[Callable[..., User]]:
     """Brings up a cluster of one's own, with an ordinary user who has prepared some music there."""
-    settled: list[User] = []
+    users: list[User] = []
 
     def settle(letter: str, **options: object) -> User:
-        settled.append(_settled(bring_up(letter, **options), program))
-        return settled[-1]
+        users.append(settled(bring_up(letter, **options), program))
+        return users[-1]
 
     yield settle
-    for user in settled:
-        _leave(user)
+    for user in users:
+        leave(user)
 
 
 @pytest.fixture(scope="session")
@@ -89,19 +89,19 @@ def shell(cluster: Cluster) -> Shell:
 
 @pytest.fixture(scope="session")
 def user(cluster: Cluster, program: Program) -> Iterator[User]:
-    user = _settled(cluster, program)
+    user = settled(cluster, program)
     yield user
-    _leave(user)
+    leave(user)
 
 
-def _settled(cluster: Cluster, program: Program) -> User:
+def settled(cluster: Cluster, program: Program) -> User:
     user = User(Shell(cluster), program)
     assert user(program.python, "-c", MUSIC).returncode == 0
     user.wavenet("prepare", "source=music", "cluster=local", *CLIPS)
     return user
 
 
-def _leave(user: User) -> None:
+def leave(user: User) -> None:
     """Nothing may be running when its cluster is taken down."""
     if user.shell.cluster in registry.registered():
         user("scancel", f"--user={user.shell.cluster.user}")
@@ -117,10 +117,10 @@ def limited(settle_in: Callable[..., User]) -> User:
 
 @pytest.fixture(scope="session")
 def many(limited: User) -> RunPaths:
-    """A run with five checkpoints, and as many genres, for `PAIRS`."""
-    small = [word for word in SMALL if "checkpoint" not in word]
-    kept = ["training.num_steps=5", "training.checkpoint_steps=[1,2,3,4,5]"]
-    limited.wavenet("train", "run=many", "data=data", *small, *kept, "cluster=local")
+    """A run with checkpoints and genres for `PAIRS`."""
+    words = ("-m", "tests.cluster.pairs", "runs/many", str(NUM_CHECKPOINTS), str(NUM_GENRES))
+    done = limited(limited.program.python, *words)
+    assert done.returncode == 0, done.stderr
     return RunPaths(limited.shell.home / "runs" / "many")
 
 

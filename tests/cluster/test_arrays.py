@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 import signal
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,57 +12,30 @@ import pytest
 
 from slurm.devcluster import cluster as clusters
 from slurm.devcluster.commands import do
+from wavenet.generation.requests import ClipRequest
 from wavenet.run_paths import RunPaths
 
+from .pairs import (
+    CLIP_SECONDS,
+    NUM_CHECKPOINTS,
+    NUM_PAIRS,
+    PAIRS,
+    Aim,
+    Task,
+    kept_samples,
+    made,
+    requests,
+    undisturbed,
+)
 from .shell import PATIENCE, wait_until
-from .user import PAIRS, SLURM, User
+from .user import SLURM, User
 
 # One worker brings the cluster up, once.
 pytestmark = [pytest.mark.xdist_group("devcluster-m"), pytest.mark.timeout(600)]
 
-NUM_CHECKPOINTS, NUM_PAIRS, ARRAY_SIZE, PARALLEL = 5, 25, 21, 4
+ARRAY_SIZE, PARALLEL, NUM_HIT = 21, 4, 6
 # What is preempted here is requeued at once.
 PLACE = [*SLURM, "cluster.partition=nograce", f"cluster.max_parallel={PARALLEL}"]
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task that runs, with its process as this machine numbers it."""
-
-    job: str
-    pid: int
-    node: str
-    done: Path
-
-    @property
-    def number(self) -> int:
-        return int(self.job.partition("_")[2])
-
-    def send(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
-
-    def is_stopped_midway(self) -> bool:
-        """Whether SIGSTOP came before it was done."""
-        try:
-            state = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
-        except OSError:
-            return False
-        return state == "T" and not self.done.exists()
-
-
-def running_tasks(user: User, arrays: list[str]) -> Iterator[Task]:
-    """Those of the arrays that have a process."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, KeyError, ValueError):
-            words = (folder / "cmdline").read_bytes()
-            if b"submitit.core._submit" not in words or words.startswith(b"srun"):
-                continue
-            pairs = (pair.partition(b"=") for pair in (folder / "environ").read_bytes().split(b"\0"))
-            values = {name.decode(): value.decode() for name, _, value in pairs}
-            if values["SLURM_ARRAY_JOB_ID"] in arrays and values["SLURM_CLUSTER_NAME"] == user.shell.cluster.name:
-                job = f"{values['SLURM_ARRAY_JOB_ID']}_{values['SLURM_ARRAY_TASK_ID']}"
-                yield Task(job, int(folder.name), values["SLURMD_NODENAME"], Path(values["WAVENET_DONE"]))
 
 
 def identities(run: RunPaths) -> dict[str, tuple[int, int]]:
@@ -83,9 +52,10 @@ class Array:
     said: str
     said_again: str
     early: dict[str, tuple[int, int]]
-    killed: Task
-    preempted: Task
-    on_lost_node: Task
+    hit: list[Task]
+    """Stopped in the middle of a clip, and then killed, preempted, or gone with their node."""
+    clips: list[ClipRequest]
+    clips_hit: list[ClipRequest]
     most_running: int
 
     @property
@@ -97,29 +67,20 @@ class Array:
         return len(list(self.folder.glob(f"{task.job}_0_restart-*.log")))
 
 
-def hold(user: User, arrays: list[str]) -> dict[str, Task]:
-    """As many tasks as run at once, each stopped in the middle. They last a second: there is no time to pause."""
-    held: dict[str, Task] = {}
-    deadline = time.monotonic() + PATIENCE
-    while len(held) < PARALLEL:
-        assert time.monotonic() < deadline, f"held only {sorted(held)}"
-        for task in running_tasks(user, arrays):
-            task.send(signal.SIGSTOP)
-            if task.is_stopped_midway():
-                held[task.job] = task
-            else:
-                task.send(signal.SIGCONT)
-    return held
-
-
 @pytest.fixture(scope="module")
 def array(limited: User, many: RunPaths) -> Array:
-    """Some clips are made; then one task is killed, one preempted, and the node of a third one lost."""
+    """Some clips are made; then tasks are stopped midway: one is killed, one preempted, the node of a third one lost.
+
+    Afterwards three more are killed.
+    """
     user, cluster = limited, limited.shell.cluster
     said = user.wavenet("generate", "run=many", *PLACE, *PAIRS)
     ids = re.findall(r"wavenet-generate-many as job (\d+)", said)
+    sizes = [int(size) for size in re.findall(r"with (\d+) tasks", said)]
+    clips = requests(many, NUM_CHECKPOINTS, CLIP_SECONDS)
+    aim = Aim(user, ids, sizes, many, clips)
     wait_until(lambda: len(identities(many)) >= PARALLEL, PATIENCE)
-    held = hold(user, ids)
+    held = aim.hold(PARALLEL)
     early = identities(many)
     again = user(user.program.wavenet, "generate", "run=many", *PLACE, *PAIRS)
     killed, preempted = sorted(held.values(), key=lambda task: task.node)[:2]
@@ -130,6 +91,7 @@ def array(limited: User, many: RunPaths) -> Array:
     do(["scontrol", "update", f"NodeName={on_lost_node.node}", "State=DOWN", "Reason=test"], cluster)
     for task in held.values():
         task.send(signal.SIGCONT)
+    hit = [killed, preempted, on_lost_node]
     counts: list[int] = []
 
     def is_over() -> bool:
@@ -137,15 +99,23 @@ def array(limited: User, many: RunPaths) -> Array:
         counts.append(jobs.count("RUNNING"))
         return not jobs
 
+    for task in aim.stopped(lambda task: task.job in held, is_over):
+        task.send(signal.SIGKILL)
+        held[task.job] = task
+        hit.append(task)
+        if len(hit) == NUM_HIT:
+            break
     wait_until(is_over, PATIENCE)
     clusters.wait_until_idle(cluster, PATIENCE)  # a node that an administrator has set down comes back by itself here
-    return Array(many, said, again.stderr, early, killed, preempted, on_lost_node, max(counts))
+    return Array(many, said, again.stderr, early, hit, clips, [aim.clip(task) for task in hit], max(counts))
 
 
-def test_pairs_beyond_the_largest_array_become_a_second_one(array: Array) -> None:
-    """Which waits for the first: together they never run more tasks than the profile allows."""
-    sizes = [int(size) for size in re.findall(r"with (\d+) tasks", array.said)]
-    assert sizes == [ARRAY_SIZE, NUM_PAIRS - ARRAY_SIZE]
+def test_pairs_beyond_the_largest_array_become_more_arrays(array: Array) -> None:
+    """Together they never run more tasks than the profile allows."""
+    sizes = [int(size) for size in re.findall(r"with (\d+) task", array.said)]
+    assert sum(sizes) == NUM_PAIRS
+    assert len(sizes) == 3
+    assert max(sizes) <= ARRAY_SIZE
     assert array.most_running <= PARALLEL
 
 
@@ -154,16 +124,22 @@ def test_what_is_being_generated_is_not_submitted_again(array: Array) -> None:
     assert re.match(r"wavenet: the run 'many' generates already: job 1.* RUNNING", array.said_again)
 
 
-def test_all_pairs_are_there_whatever_happened_on_the_way(array: Array) -> None:
-    """Killed, preempted and lost tasks have come back and come to their end."""
-    pairs = {(made["step"], made["class_id"]) for made in map(read, array.run.generated.glob("*.json"))}
-    assert len(pairs) == len(list(array.run.generated.glob("*.wav"))) == NUM_PAIRS
-    assert [array.starts(task) for task in (array.killed, array.preempted, array.on_lost_node)] == [2, 2, 2]
+def test_all_pairs_are_bitwise_those_of_an_undisturbed_serial_run(array: Array, tmp_path: Path) -> None:
+    """Whatever happened on the way: WAV, MP3 and every fact but those about time; and nothing else is left."""
+    other = undisturbed(array.run, tmp_path / "other", array.clips)
+    for clip in array.clips:
+        assert made(array.run, clip) == made(other, clip), clip
+    names = {path.name for path in array.run.generated.iterdir()}
+    assert names == {path.name for path in other.generated.iterdir()}
+    assert len(names) == 3 * NUM_PAIRS
 
 
-def read(path: Path) -> dict[str, object]:
-    facts: dict[str, object] = json.loads(path.read_text("utf-8"))
-    return facts
+def test_tasks_hit_in_the_middle_of_a_clip_went_on_from_there(array: Array) -> None:
+    """Each was started again, and drew no level of what was kept a second time."""
+    assert len(array.hit) == NUM_HIT
+    assert [array.starts(task) for task in array.hit] == [2] * NUM_HIT
+    kept = [kept_samples(array.run, clip) for clip in array.clips_hit]
+    assert all(0 < samples < clip.num_samples for samples, clip in zip(kept, array.clips_hit, strict=True)), kept
 
 
 def test_no_clip_is_made_twice(array: Array, limited: User) -> None:

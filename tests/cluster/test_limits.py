@@ -16,8 +16,9 @@ from slurm.devcluster.processes import of_cluster
 from slurm.devcluster.users import as_user
 from wavenet.run_paths import RunPaths
 
+from .pairs import PAIRS
 from .shell import PATIENCE
-from .user import PAIRS, SLURM, TINY, User
+from .user import SLURM, TINY, User
 
 # One worker brings the cluster up, once.
 pytestmark = [pytest.mark.xdist_group("devcluster-m"), pytest.mark.timeout(600)]
@@ -117,7 +118,7 @@ def test_an_array_above_the_limit_goes_in_parts(limited: User, many: RunPaths, l
     with waiting(limited, words, "AssocMaxSubmit") as process:
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=PATIENCE)
-    assert "11 of 25 tasks were submitted before and stay in the queue\n" in rest
+    assert "11 of 45 tasks were submitted before and stay in the queue\n" in rest
     assert in_queue(limited, f"wavenet-generate-{many.name}") == 11
 
 

@@ -22,7 +22,6 @@ NUM_STEPS = 600
 
 TINY = ["data=data", f"training.num_steps={NUM_STEPS}", *SMALL]
 SLURM = ["cluster=slurm", "cluster.time_limit_minutes=30"]
-PAIRS = ["generate.evenly=5", "generate.seconds=0.05", "generate.primings=[silence]"]
 CLIPS = ["clips.seconds=3", "clips.min_recording_seconds=3"]
 MUSIC = (
     "from pathlib import Path; from wavenet.synthetic.library import write_library; "
