@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,19 @@ RESTART_LOG = "_restart-"
 _VERBS_OF_A_RUN = ("train", "generate", "report")
 
 
-def with_decisions(parameters: dict[str, Any], folder: Path, most_idle: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Restarts:
+    """When and where a job is started again."""
+
+    most_idle: int = 0
+    """Times in a row without a new checkpoint before it is given up."""
+    pause_seconds: float = 0.0
+    """From a fault to the next start."""
+    most_excluded: int = 0
+    """Hosts that are stayed away from after two faults each."""
+
+
+def with_decisions(parameters: dict[str, Any], folder: Path, restarts: Restarts) -> dict[str, Any]:
     """``parameters`` of submitit's Slurm executor with the decision whether the job is started again.
 
     The text is copied into the script, which Slurm keeps: an update of the program does not reach a job in the queue.
@@ -24,11 +38,13 @@ def with_decisions(parameters: dict[str, Any], folder: Path, most_idle: int) -> 
 
     Args:
         folder: of the submission; the one above it holds the stop marker and the log of decisions.
-        most_idle: restarts in a row without a new checkpoint.
     """
     head = [
         f"our_folder={shlex.quote(str(folder))}",
-        f"our_most_idle={most_idle}",
+        f"our_most_idle={restarts.most_idle}",
+        f"our_pause={math.ceil(restarts.pause_seconds)}",
+        f"our_most_excluded={restarts.most_excluded}",
+        f"our_exclude={shlex.quote(parameters.get('exclude', ''))}",
         f"our_command={shlex.quote(_command(folder))}",
     ]
     setup = [*head, *_SCRIPT.read_text("utf-8").splitlines(), *parameters.get("setup", [])]

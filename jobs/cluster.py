@@ -42,7 +42,8 @@ class ClusterConfig:
     submit_minutes: float = key(30.0, "how long to wait where the scheduler takes no job now")
     array_attempts: int = key(3, "starts of one array task before it counts as failed")
     idle_restarts: int = key(3, "restarts in a row without a new checkpoint before a training run is given up")
-    restart_pause_seconds: float = key(2.0, "pause before an interrupted training run is started again")
+    restart_pause_seconds: float = key(2.0, "from a fault of a training run to its next start; slurm: in the queue")
+    exclude_most: int = key(2, "hosts stayed away from after two faults each without a new checkpoint; 0: none")
     stop_seconds: float = key(120.0, "how long a stopped process may take to save before it is killed")
 
     time_limit_minutes: int = key(0, "wall-clock limit of a job, needed on slurm; 0 on one machine: none")
@@ -69,7 +70,7 @@ class ClusterConfig:
             self._require_at_least(name, 0)
         for name in ("warning_seconds", "cpus_per_task", "gpus_per_node", "memory_gb"):
             self._require_at_least(name, 0)
-        for name in ("pairs_per_task", "array_size", "submit_minutes"):
+        for name in ("pairs_per_task", "array_size", "submit_minutes", "exclude_most"):
             self._require_at_least(name, 0)
         for name in ("array_attempts", "nodes"):
             self._require_at_least(name, 1)

@@ -7,13 +7,14 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from jobs import outside
-from jobs.batch import with_decisions
+from jobs.batch import Restarts, with_decisions
 from jobs.succession import read_lines
 
 RUNNING = "RUNNING 0 N/A 2026-11-23T03:00:00 None"
@@ -39,8 +40,8 @@ class Script:
         path.write_text(f"#!/bin/bash\n{script}\n", "utf-8")
         path.chmod(0o755)
 
-    def run(self, program: str, start: str = "attended", **variables: str) -> int:
-        parameters = with_decisions({}, self.folder, 1)
+    def run(self, program: str, start: str = "attended", most_idle: int = 1, **variables: str) -> int:
+        parameters = with_decisions({"exclude": "old1"}, self.folder, Restarts(most_idle, 60.0, most_excluded=2))
         path = self.folder / "7_submission.sh"
         path.write_text("\n".join([*parameters["setup"], f"{start} bash -c {shlex.quote(program)}"]), "utf-8")
         environment = {**os.environ, "PATH": f"{self.commands}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
@@ -250,3 +251,126 @@ def test_nobody_listens_outside_once_the_script_is_gone(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "bell")
     assert outside.run(tmp_path, ["squeue"], seconds=1000) is None
     assert [path.name for path in tmp_path.iterdir()] == ["bell"]
+
+
+@pytest.fixture
+def asked(script: Script) -> Callable[[], list[str]]:
+    """What scontrol was asked for, in a Slurm that puts the job back when it is; its partition has six nodes."""
+    script.say("scontrol", 'echo "$@" >> "$0.asked"')
+    put_back = f'if grep -qs requeue "$(dirname $0)/scontrol.asked"; then echo {REQUEUED}; else echo {RUNNING}; fi'
+    script.say("squeue", put_back)
+    script.say("sinfo", "seq -f n%g 1 6")
+    log = script.commands / "scontrol.asked"
+
+    def asked() -> list[str]:
+        lines = log.read_text("utf-8").splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return [line for line in lines if line.startswith("update")]
+
+    return asked
+
+
+@pytest.mark.parametrize(("code", "pauses"), [(1, True), (6, True), (13, True), (137, True), (139, True), (75, False)])
+def test_after_a_fault_the_next_start_is_put_off(
+    script: Script, asked: Callable[[], list[str]], code: int, pauses: bool
+) -> None:
+    """In the queue, not in an allocation that sleeps; what was told to stop goes on as soon as it may."""
+    script.run(f"exit {code}")
+    assert asked() == (["update JobId=7 StartTime=now+60"] if pauses else [])
+    assert script.decisions() == [f"ended with {code}: requeued"]
+
+
+@pytest.mark.parametrize("code", [2, 3, 4, 5, 7, 8, 9, 10, 11, 12])
+def test_an_error_that_would_come_again_is_the_end(script: Script, asked: Callable[[], list[str]], code: int) -> None:
+    """Bad data, another identity, a loss that is no number, hours that are used up."""
+    assert script.run(f"exit {code}") == code
+    assert script.decisions() == [f"ended with {code}, which would come again: not requeued"]
+    assert asked() == []
+
+
+def test_a_host_with_two_faults_is_stayed_away_from(script: Script, asked: Callable[[], list[str]]) -> None:
+    """Beside those of the profile, in every later start; one fault says nothing, nor do two with progress between."""
+    made = script.jobs.parent / "checkpoints"
+    for node, program in (("n1", "exit 1"), ("n2", "exit 1"), ("n1", f'mkdir -p "{made}/step-00000009"; exit 1')):
+        script.run(program, most_idle=9, SLURMD_NODENAME=node)
+        assert "ExcNodeList" not in asked()[0]
+    script.run("exit 137", most_idle=9, SLURMD_NODENAME="n1")
+    assert asked() == ["update JobId=7 StartTime=now+60 ExcNodeList=old1,n1"]
+    script.run("exit 75", most_idle=9, SLURMD_NODENAME="n2")
+    assert asked() == ["update JobId=7 ExcNodeList=old1,n1"]
+    assert "the host n1 is stayed away from, after two faults without a new checkpoint" in script.decisions()
+
+
+def test_a_full_disk_is_no_fault_of_the_host(script: Script, asked: Callable[[], list[str]]) -> None:
+    """Another would meet it as well."""
+    for _ in range(3):
+        script.run("exit 6", most_idle=9, SLURMD_NODENAME="n1")
+        assert "ExcNodeList" not in asked()[0]
+
+
+@pytest.mark.parametrize(("num_nodes", "num_hosts"), [(6, 2), (3, 1), (2, 1), (1, 0)])
+def test_hosts_stayed_away_from_are_few(
+    script: Script, asked: Callable[[], list[str]], num_nodes: int, num_hosts: int
+) -> None:
+    """At most as many as the profile says, and half of the partition."""
+    script.say("sinfo", f"seq -f n%g 1 {num_nodes}")
+    for node in ("n1", "n1", "n2", "n2", "n3", "n3"):
+        script.run("exit 1", most_idle=9, SLURMD_NODENAME=node)
+        last = asked()[0]
+    assert last.partition("ExcNodeList=old1")[2] == "".join(f",n{number + 1}" for number in range(num_hosts))
+
+
+def test_a_successor_begins_later_and_elsewhere_as_well(script: Script) -> None:
+    """Where the job itself may not be put back."""
+    script.say("squeue", f"echo {RUNNING}")
+    script.say("sinfo", "seq -f n%g 1 6")
+    script.say("scontrol", "exit 1")
+    script.say("sbatch", 'echo "$@" > "$0.asked"; echo 8')
+    for _ in range(2):
+        script.run("exit 137", most_idle=9, SLURMD_NODENAME="n1")
+    said = (script.commands / "sbatch.asked").read_text("utf-8")
+    assert "--begin=now+60" in said
+    assert "--exclude=old1,n1" in said
+
+
+def test_a_lost_start_is_a_fault_of_its_host(script: Script, asked: Callable[[], list[str]]) -> None:
+    """Slurm puts such a job back by itself; started on that host again, it goes elsewhere before anything is done."""
+    here = script.folder / "7.here"
+    for restart in ("0", "1"):
+        here.write_text(f"7 {restart} n1 \n", "utf-8")
+        script.run(f'touch "{script.folder}/7.done"', most_idle=9, SLURMD_NODENAME="n2")
+        (script.folder / "7.done").unlink()
+    assert not here.exists()
+    asked()
+    assert script.run(f'touch "{script.jobs}/started"', most_idle=9, SLURMD_NODENAME="n1") == 75
+    assert asked() == ["update JobId=7 ExcNodeList=old1,n1"]
+    assert not (script.jobs / "started").exists()
+    assert script.decisions()[-1] == "started on the host n1, which is to be stayed away from: requeued"
+
+
+def test_starts_that_are_lost_again_and_again_come_to_an_end(script: Script, asked: Callable[[], list[str]]) -> None:
+    """The budget counts them, and says so."""
+    codes = []
+    for restart in ("0", "1"):
+        (script.folder / "7.here").write_text(f"7 {restart} n1 \n", "utf-8")
+        codes.append(script.run("exit 75", SLURMD_NODENAME="n2"))
+    assert codes[-1] == 10
+    (task,) = read_lines(script.folder)
+    assert "without a new checkpoint: given up" in (task.failure or "")
+
+
+def test_memory_that_ran_out_is_named(script: Script, asked: Callable[[], list[str]]) -> None:
+    """Slurm leaves its words in the log of the start; srun's exit code is 1 like any other's."""
+    words = "slurmstepd-n1: error: Detected 1 oom-kill event(s) in StepId=7.0."
+    script.run(f'echo "{words}" >> "{script.folder}/7_0_restart-0.log"; exit 1', SLURM_MEM_PER_NODE="100")
+    assert script.decisions() == ["ended with 1 (out of memory, 100 MB asked for): requeued"]
+
+
+def test_what_gives_up_says_how_often_and_why(script: Script, asked: Callable[[], list[str]]) -> None:
+    """The program's own words for its last end are kept."""
+    for _ in range(2):
+        code = script.run(f'echo no memory for this > "{script.folder}/7.failed"; exit 13')
+        asked()
+    assert code == 10
+    (task,) = read_lines(script.folder)
+    assert task.failure == "ended with 13, 2 times in a row without a new checkpoint: given up (no memory for this)"
