@@ -51,27 +51,40 @@ class RunOnDisk:
         facts = {"format": 1, "digest": "ab" * 32, "sample_rate_hz": RATE, "classes": classes, "not_taken": not_taken}
         write_json(self.paths.data_facts, {**facts, "num_recordings_found": 100, "num_recordings_taken": 85})
 
-    def train(self, ends: tuple[tuple[int, int, str, str], ...], num_steps: int) -> None:
+    def train(self, ends: tuple[tuple[int, int, str, str], ...], num_steps: int, **facts: Any) -> None:
         """One attempt per (resumed step, last step, host, cause); an empty cause leaves the end unwritten."""
         random = np.random.default_rng(1)
         self.paths.history.mkdir(exist_ok=True)
         for attempt, (resumed, last, host, cause) in enumerate(ends, start=1):
-            begin = STARTED + timedelta(hours=attempt)
+            begin = STARTED + timedelta(minutes=4 * attempt)
             rows: list[dict[str, Any]] = [
                 {"kind": "start", "attempt": attempt, "time": begin.isoformat(), "host": host, "pid": 1, "job_id": "12",
                  "restart_count": attempt - 1, "resumed_step": resumed, "num_steps": num_steps, "processes": 1,
-                 "threads": 1, "fingerprint": "f", "accepted": [], "versions": {"torch": "2.13.0", "numpy": "2.4.6"}}
+                 "threads": 1, "fingerprint": "f", "accepted": [], "versions": {"torch": "2.13.0", "numpy": "2.4.6"},
+                 "queue_seconds": 37.0 * (attempt - 1), "startup_seconds": 8.2, "age_seconds": 12.5, **facts},
+                {"kind": "ready", "loading_seconds": 6.1},
             ]  # fmt: skip
+            spent = {"steps": 0.0, "validation": 0.0, "commits": 0.0}
             for step in range(resumed + 1, last + 1):
                 loss = 2.1 + 3.4 * float(np.exp(-step / (0.12 * num_steps))) + float(random.normal(0, 0.08))
                 seconds = 0.11 + float(random.gamma(2, 0.008)) + (2.5 if step == resumed + 1 else 0)
+                spent = {**spent, "steps": spent["steps"] + seconds}
                 rows.append({"kind": "step", "step": step, "loss": loss, "seconds": seconds, "learning_rate": 1e-3,
-                             "gradient_norm": 1.0})  # fmt: skip
+                             "gradient_norm": 1.0, "spent": spent,
+                             "time": (begin + timedelta(seconds=spent["steps"])).isoformat()})  # fmt: skip
+                if step == resumed + 1:
+                    rows[-1]["first_step_seconds"] = seconds + 0.4
+                if step % 100 == 0:
+                    spent = {**spent, "commits": spent["commits"] + 0.3}
+                    stalls = {"count": step // 100, "p50": 0.21, "p99": 0.83, "interval": 300.0}
+                    rows.append(
+                        {"kind": "commit", "step": step, "stall_seconds": 0.3, "stalls": stalls, "spent": spent}
+                    )
                 if step % max(1, num_steps // 12) == 0:
                     per_class = {str(index): loss + 0.1 * index for index in range(len(GENRES))}
                     rows.append({"kind": "validation", "step": step, "loss": loss + 0.05, "per_class": per_class})
             if cause:
-                end = (begin + timedelta(minutes=31)).isoformat()
+                end = (begin + timedelta(minutes=2)).isoformat()
                 rows.append({"kind": "end", "cause": cause, "step": last, "time": end, "detail": ""})
             for row in rows:
                 row.setdefault("time", begin.isoformat())

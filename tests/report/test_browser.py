@@ -41,9 +41,9 @@ def page(whole_report, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize(("width", "is_dark"), [(1280, False), (1280, True), (412, False), (412, True)])
 def test_every_figure_is_shown_and_nothing_complains(browser, page, width, is_dark):
-    """On desktop and phone, light and dark: all five figures have loaded, in their variant, without a console error."""
+    """On desktop and phone, light and dark: all six figures have loaded, in their variant, without a console error."""
     browser.open(page, width, is_dark=is_dark)
-    assert browser.evaluate("document.images.length") == 5
+    assert browser.evaluate("document.images.length") == 6
     assert browser.evaluate(BROKEN_IMAGES) == []
     variant = f"{'narrow' if width == 412 else 'wide'}-{'dark' if is_dark else 'light'}.svg"
     assert browser.evaluate(f"[...document.images].every((image) => image.currentSrc.endsWith('{variant}'))")

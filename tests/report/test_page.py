@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -46,7 +47,7 @@ def test_a_report_is_complete(whole_report):
     files = contents(whole_report)
     assert {"index.html", "data.json", "figures.ipynb"} < set(files)
     assert sum(name.endswith(".mp3") for name in files) == 80
-    assert sum(name.endswith(".svg") for name in files) == 5 * 4
+    assert sum(name.endswith(".svg") for name in files) == 6 * 4
     assert sum(len(content) for name, content in files.items() if not name.startswith(("audio", "models"))) < 2_000_000
 
 
@@ -118,7 +119,7 @@ def test_the_notebook_draws_the_figures_of_the_page(whole_report, tmp_path):
         if output["output_type"] == "display_data"
     ]
     shown = [(whole_report / "figures" / f"{name}-wide-light.svg").read_text("utf-8")
-             for name in ("classes", "loss", "seconds", "validation", "generation")]  # fmt: skip
+             for name in ("classes", "loss", "seconds", "validation", "time", "generation")]  # fmt: skip
     # IPython writes the XML anew: compare what it says, not how.
     assert [*map(ElementTree.canonicalize, drawn)] == [*map(ElementTree.canonicalize, shown)]
 
@@ -134,6 +135,45 @@ def test_every_restart_is_told_with_cause_and_host(whole_report):
         "3 restarts: 1 after preemption, 1 after a time limit, 1 after a crash. 2 moved to another host; 80 steps"
         in page
     )
+
+
+def test_where_the_time_went_is_told(whole_report):
+    """Goodput, hours used and wasted, stalls of commits, and of each attempt its times before and at the first step."""
+    page = " ".join((whole_report / "index.html").read_text("utf-8").split())
+    assert re.search(
+        r"Of 10 min \d\d s used, 2\d\.\d % went into steps that counted \(goodput\); \d min .. s were wasted", page
+    )
+    assert "12 commits: half of them took at most 0.21 s (p50), 99 % at most 0.83 s (p99)" in page
+    assert "a kill costs the work of no more than that" in page
+    assert page.count('<td class="number">8.20 s</td><td class="number">6.10 s</td>') == 4
+    parts = {part["name"]: part for part in json.loads((whole_report / "data.json").read_text())["time"]["parts"]}
+    assert {name for name, part in parts.items() if part["counts"]} == {"steps that counted"}
+    assert {"steps made again", "start-up", "loading", "in the queue", "saving checkpoints"} <= parts.keys()
+
+
+def test_a_step_from_which_a_run_went_on_differently_is_marked(new_run):
+    """In the text, in the attempts and as a line in the figures."""
+    run = new_run()
+    run.train(((0, 40, "node01", "preemption"),), num_steps=100)
+    first = run.paths.attempt_history(1).read_bytes()
+    run.train(((0, 40, "node01", "preemption"), (40, 90, "node01", "finished")), 100, accepted=["training.threads"])
+    run.paths.attempt_history(1).write_bytes(first)
+    page = write_report(run.paths, ReportConfig())
+    text = page.read_text("utf-8")
+    assert "went on after step 40 with another training.threads: from there on it is not bitwise the same" in text
+    assert text.count("went on in spite of another training.threads") == 1
+    for name in ("loss", "seconds"):
+        svg = (page.parent / "figures" / f"{name}-wide-light.svg").read_text("utf-8")
+        assert svg.count("went on with another training.threads") == 1
+
+
+def test_a_damaged_checkpoint_is_named(new_run):
+    """With what was found in it, at the attempt that found it."""
+    run = new_run()
+    run.train(
+        ((0, 40, "node01", "preemption"), (20, 90, "node01", "finished")), 100, damages=["step-00000040 is damaged"]
+    )
+    assert "found damaged: step-00000040 is damaged" in write_report(run.paths, ReportConfig()).read_text("utf-8")
 
 
 def test_an_empty_run_says_what_is_not_there_yet(new_run):

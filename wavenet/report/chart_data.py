@@ -13,6 +13,7 @@ from wavenet.report.curves import MOST_POINTS, Curve, condense, restarts
 from wavenet.report.figures import MOST_LINES
 from wavenet.report.gather import Material
 from wavenet.report.samples import pair_seconds
+from wavenet.report.spent_view import time_chart
 from wavenet.training.history import ValidationRow
 
 
@@ -37,6 +38,7 @@ def chart_data(material: Material) -> dict[str, Any]:
             }
             for row in material.classes
         ],
+        "time": time_chart(material),
         "generation": _generation(material),
     }
 

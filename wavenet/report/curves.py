@@ -36,13 +36,17 @@ class Curve:
 
 @dataclass(frozen=True)
 class Restart:
-    """Attempt ``attempt`` began after ``step``; ``cause`` ended the one before it on perhaps another host."""
+    """Attempt ``attempt`` began after ``step``; ``cause`` ended the one before it on perhaps another host.
+
+    ``accepted`` names what was not what the run began with, as the user allowed.
+    """
 
     step: int
     attempt: int
     cause: str
     is_moved: bool
     lost_steps: int
+    accepted: list[str]
 
 
 def condense(steps: list[int], values: list[float], most_points: int = MOST_POINTS) -> Curve:
@@ -113,6 +117,7 @@ def restarts(attempts: list[AttemptRow]) -> list[Restart]:
             cause=before.cause,
             is_moved=attempt.host != before.host,
             lost_steps=max(0, before.last_step - attempt.resumed_step),
+            accepted=attempt.accepted,
         )
         for before, attempt in itertools.pairwise(attempts)
     ]

@@ -30,6 +30,7 @@ RESTART_MARKS = {
     "crash": ("*", "#6a3fa0"),
 }
 OTHER_MARK = ("D", "#2f6f4f")
+ACCEPTED = "#a3243b"
 
 # After Okabe and Ito, told apart by the colour-blind too; each line also has a marker of its own.
 LINES = (("#0072b2", "o"), ("#d55e00", "s"), ("#00805c", "^"), ("#b5568c", "D"),
@@ -125,11 +126,38 @@ def generation_figure(data: Data, *, is_narrow: bool) -> Figure | None:
     return figure
 
 
+def time_figure(data: Data, *, is_narrow: bool) -> Figure | None:
+    """How long each part of the run took, filled where what was computed counts; None before the first step."""
+    parts = data["time"]["parts"]
+    if not parts:
+        return None
+    figure, axes = _axes(is_narrow, "", data["time"]["unit"], height=0.75 + 0.32 * len(parts))
+    for counts, label in ((True, "counts"), (False, "does not count")):
+        chosen = [(place, part) for place, part in enumerate(parts) if part["counts"] == counts]
+        style: dict[str, Any] = {"color": ACCENT} if counts else {"color": PAPER, "edgecolor": ACCENT, "hatch": "////"}
+        axes.barh([place for place, _ in chosen], [part["value"] for _, part in chosen], 0.62, label=label, **style)
+    for place, part in enumerate(parts):
+        axes.annotate(
+            part["text"], (part["value"], place), (5, 0), textcoords="offset points", va="center", color=INK,
+            alpha=0.8, fontsize="small",
+        )  # fmt: skip
+    axes.set_yticks(range(len(parts)), [part["name"] for part in parts])
+    axes.tick_params(axis="y", length=0)
+    axes.invert_yaxis()
+    axes.margins(x=0.22 if is_narrow else 0.13)
+    axes.set_xlim(left=0)
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x", color=FAINT, lw=0.6)
+    _legend(figure, axes, is_narrow)
+    return figure
+
+
 FIGURES: dict[str, Callable[..., Figure | None]] = {
     "classes": classes_figure,
     "loss": loss_figure,
     "seconds": seconds_figure,
     "validation": validation_figure,
+    "time": time_figure,
     "generation": generation_figure,
 }
 
@@ -155,6 +183,7 @@ def draw(name: str, data: Data, *, is_narrow: bool = False) -> bytes | None:
         figure = FIGURES[name](data, is_narrow=is_narrow)
         if figure is None:
             return None
+        figure.draw_without_rendering()  # or labels are laid out beside ticks that change in the same moment
         buffer = io.BytesIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
@@ -172,7 +201,8 @@ def _tidy(svg: bytes) -> bytes:
     matplotlib lays text out in a font that is wider than those named here, so nothing overflows.
     """
     fonts = b"system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
-    return re.sub(rb"'DejaVu Sans'(, sans-serif)?", fonts, re.sub(rb"(\d\.\d\d)\d+", rb"\1", svg))
+    rounded = re.sub(rb"<[^>]*>", lambda tag: re.sub(rb"(\d\.\d\d)\d+", rb"\1", tag[0]), svg)
+    return re.sub(rb"'DejaVu Sans'(, sans-serif)?", fonts, rounded)
 
 
 def _curve_figure(data: Data, key: str, label: str, *, is_narrow: bool) -> Figure | None:
@@ -202,6 +232,9 @@ def _mark_restarts(axes: Axes, marks: list[Mapping[str, Any]]) -> None:
     for mark in marks:
         marker, colour = RESTART_MARKS.get(mark["cause"], OTHER_MARK)
         axes.axvline(mark["step"], color=colour, lw=0.8, ls=(0, (1, 2)), alpha=0.9 if len(marks) < 60 else 0.35)
+        if mark["accepted"]:
+            names = _label(", ".join(mark["accepted"]))
+            axes.axvline(mark["step"], color=ACCEPTED, lw=1.4, label=f"went on with another {names}")
         kind = (mark["cause"], mark["is_moved"])
         axes.plot(
             mark["step"], 1.045, transform=axes.get_xaxis_transform(), clip_on=False, ls="none",

@@ -26,6 +26,7 @@ from wavenet.report.gather import Material, gather
 from wavenet.report.models import bring_models
 from wavenet.report.notebook import notebook
 from wavenet.report.samples import Thumbnails
+from wavenet.report.spent_view import stall_sentence, time_sentence
 from wavenet.run_paths import RunPaths
 
 BYTE_BUDGET = 1_960_000
@@ -114,6 +115,8 @@ def _context(material: Material, config: ReportConfig) -> dict[str, Any]:
         **view.heading(material, config.title),
         "missing": view.missing(material),
         "restart_sentence": view.restart_sentence(material),
+        "time_sentence": time_sentence(material),
+        "stall_sentence": stall_sentence(material),
         "attempts": view.attempt_rows(material),
         "classes": view.class_rows(material),
         "not_taken": view.not_taken_rows(material),

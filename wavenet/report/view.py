@@ -13,6 +13,7 @@ from wavenet.report import words
 from wavenet.report.curves import Restart, restarts
 from wavenet.report.gather import GeneratedClip, Material, entries_of
 from wavenet.report.samples import pair_seconds
+from wavenet.report.spent_view import attempt_times, goodput
 from wavenet.training.history import AttemptRow
 
 _STATES = {
@@ -56,6 +57,7 @@ def heading(material: Material, title: str) -> dict[str, Any]:
          f"{len(material.classes):,}"),
         ("Step", _progress(material)),
         ("Loss", f"{steps[-1].loss:.3f}" if steps else "–"),
+        ("Goodput", goodput(material)),
         ("Restarts", f"{max(0, len(attempts) - 1):,}"),
         ("Clips made", f"{len(material.clips):,}"),
     ]  # fmt: skip
@@ -112,7 +114,15 @@ def restart_sentence(material: Material) -> str:
     moved, lost = sum(mark.is_moved for mark in marks), sum(mark.lost_steps for mark in marks)
     return (
         f"{words.count(len(marks), 'restart')}: {causes}. {moved:,} moved to another host; "
-        f"{words.count(lost, 'step')} done twice in all."
+        f"{words.count(lost, 'step')} done twice in all.{_accepted_sentence(marks)}"
+    )
+
+
+def _accepted_sentence(marks: Iterable[Restart]) -> str:
+    """Where the run went on as another one would, which is no restart like the others."""
+    told = [f"after step {mark.step:,} with another {', '.join(mark.accepted)}" for mark in marks if mark.accepted]
+    return f" At the user's word the run went on {'; '.join(told)}: from there on it is not bitwise the same." * bool(
+        told
     )
 
 
@@ -137,6 +147,10 @@ def captions(material: Material, seconds_axis_top: float) -> dict[str, tuple[str
         "loss": ("Loss against step", training_sentence(material)),
         "seconds": ("Seconds per step", speed_sentence(material, seconds_axis_top)),
         "validation": ("Validation loss", "Loss on held-out clips, of all classes together and of each one."),
+        "time": (
+            "Where the time went",
+            "How long all attempts took for each part, and how long they waited in a queue.",
+        ),
         "generation": ("Generation time", "Seconds of computing for each genre × checkpoint pair."),
     }
 
@@ -154,22 +168,23 @@ def attempt_rows(material: Material) -> list[dict[str, str]]:
 
 def _attempt_row(attempt: AttemptRow, mark: Restart | None, following: Restart | None) -> dict[str, str]:
     cause = following.cause if following else attempt.cause
-    lost = following.lost_steps if following else 0
-    ended = attempt.ended
     return {
         "number": str(attempt.attempt),
         "host": attempt.host,
         "moved": "moved" if mark and mark.is_moved else "",
         "job": attempt.job_id or "–",
+        "restart": f"restart {attempt.restart_count:,}" if attempt.restart_count else "",
         "started": words.moment(attempt.started),
-        "time": words.duration(max(0.0, (ended - attempt.started).total_seconds())) if ended else "–",
+        "time": words.duration(attempt.spent.used) if attempt.ended else "–",
         "from": f"{attempt.resumed_step:,}",
         "to": f"{attempt.last_step:,}",
         "done": f"{max(0, attempt.last_step - attempt.resumed_step):,}",
-        "lost": f"{lost:,}",
+        "lost": f"{attempt.lost_steps:,}",
+        **attempt_times(attempt.spent),
         "cause": cause,
         "detail": attempt.detail,
         "accepted": ", ".join(attempt.accepted),
+        "damages": "; ".join(attempt.damages),
     }
 
 
