@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import util
 from pathlib import Path
 
 from omegaconf import MISSING
@@ -16,10 +17,12 @@ from jobs.environment import num_cores
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
 from jobs.local import fresh_folder
 from jobs.packing import Plan, describe, packed
+from jobs.stage_progress import note_clips
 from jobs.submission import Submission, max_parallel, print_plan, require_slurm, submit
 from jobs.tasks import GenerateOrder
 from jobs.terminal import Display, duration, plural
-from wavenet.errors import BusyError
+from wavenet.checkpoint.store import list_committed
+from wavenet.errors import BusyError, InputError
 from wavenet.generation.config import GenerationConfig
 from wavenet.generation.estimate import Pace, measure, remember
 from wavenet.generation.plan import is_done, make_plan
@@ -46,6 +49,9 @@ class GenerateKeys:
 def generate(keys: GenerateKeys) -> None:
     """Generate every chosen pair of genre and checkpoint that is not there yet."""
     run = run_paths(keys.run, keys.root)
+    if keys.cluster.executor is Executor.slurm and util.find_spec("h5py") is None:
+        _submit_unplanned(keys, run)
+        return
     data = absolute(keys.data)
     display = Display()
     planned = make_plan(run, keys.generate, keys.seed, data if data.is_dir() else None, display.line)
@@ -99,18 +105,41 @@ def _orders(keys: GenerateKeys, run: RunPaths, plan: Plan, data: Path) -> list[G
     return [GenerateOrder(run, pack, data, threads, keys.generate.save_seconds) for pack in plan.packs]
 
 
-def _submit(keys: GenerateKeys, run: RunPaths, plan: Plan, data: Path) -> None:
+def _submit_unplanned(keys: GenerateKeys, run: RunPaths) -> None:
+    """From a login node that only submits, and cannot open shards: the jobs find out what there is to make."""
+    from jobs import stages
+    from jobs.chain import Chain
+
+    if not list_committed(run):
+        raise InputError("there is no checkpoint to generate with; train or import one first")
+    chain = Chain(run, keys.cluster)
+    workers = chain.workers()
+    asked = submission(keys, len(workers))
+    if keys.dry_run:
+        print_plan([asked])
+        return
+    _require_idle(run, asked)
+    chain.add("generate", stages.generate, [(keys, world) for world in workers], asked)
+
+
+def _require_idle(run: RunPaths, asked: Submission) -> None:
     require_slurm()
-    asked = submission(keys, len(plan.packs))
     if busy := [job for job in submitted.in_queue(run) or () if job.name == asked.name]:
         raise BusyError(
             f"the run {run.name!r} generates already: {submitted.in_words(busy)}; wait for their end, "
             f"or `wavenet cancel run={run.name}` ends them"
         )
     stopped.unmark(run)
+
+
+def _submit(keys: GenerateKeys, run: RunPaths, plan: Plan, data: Path) -> None:
+    asked = submission(keys, len(plan.packs))
+    _require_idle(run, asked)
     remove_leftovers(run, [request for pack in plan.packs for request in pack])
     calls = [(tasks.work, tasks.generate, order) for order in _orders(keys, run, plan, data)]
-    submit(asked, fresh_folder(run.jobs, "generate"), slurm_tasks.run, calls)
+    folder = fresh_folder(run.jobs, "generate")
+    note_clips(folder, [len(pack) for pack in plan.packs])
+    submit(asked, folder, slurm_tasks.run, calls)
 
 
 def submission(keys: GenerateKeys, num_tasks: int | None = None) -> Submission:

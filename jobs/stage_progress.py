@@ -6,10 +6,11 @@ done nor in the queue; *unknown* where the queue gives no answer.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from typing import Any
 from jobs import progress_lines, submitted
 from jobs.batch import RESTART_LOG
 from jobs.scheduler import QueuedJob
-from jobs.succession import read_lines
+from jobs.succession import Line, read_lines
 from jobs.tail import last_lines
+from wavenet import durable
 
 STAGES = ("plan", "prepare", "index", "train", "generate", "report")
 """Of a chain, in their order; each is the beginning of its jobs' folders and the middle of their names."""
@@ -26,6 +28,8 @@ STAGES = ("plan", "prepare", "index", "train", "generate", "report")
 _FOLDER = re.compile(rf"({'|'.join(STAGES)})-\d{{8}}T\d{{6}}Z(?:-\d+)?")
 _WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
 _NAMED_FAILURES = 5
+_FEWEST_ENDS = 3  # of tasks, before they say when the rest will be done
+_CLIPS = "clips.json"
 _SILENT = "it was cancelled, or lost with its node: it is gone from the queue and has said nothing"
 
 
@@ -54,6 +58,12 @@ class StageProgress:
     running: list[RunningTask]
     failures: list[dict[str, str]] = field(default_factory=list)
     """Job id and reason of the first few that failed."""
+    clips: dict[str, int] | None = None
+    """How many clips are ``done``, and how many the tasks make that are ``running``, ``waiting``, ``failed`` or
+    ``unknown``; None for a stage that makes none.
+    """
+    expected_end: datetime | None = None
+    """Of an array, if it goes on as until now."""
 
     @property
     def state(self) -> str:
@@ -83,6 +93,8 @@ class StageProgress:
             "num_failed": self.num_failed,
             "num_unknown": self.num_unknown,
             "share": round(self.share, 4),
+            "clips": self.clips,
+            "expected_end": self.expected_end.isoformat(timespec="seconds") if self.expected_end else None,
             "failures": self.failures,
         }
 
@@ -115,7 +127,7 @@ def _read(
     running = [job for job in at_slurm if job.state not in _WAITING]
     gone = [line for line in rest if line.job_id not in queued]
     failed = [line for line in gone if line.failure is not None or queue is not None]
-    return StageProgress(
+    progress = StageProgress(
         stage,
         folder,
         num_tasks=len(lines),
@@ -126,6 +138,44 @@ def _read(
         running=_look_at_all(running, folder),
         failures=[{"job": line.job_id, "reason": line.failure or _SILENT} for line in failed[:_NAMED_FAILURES]],
     )
+    end = _expected_end(progress, lines) if progress.running and len(lines) > 1 else None
+    return replace(progress, clips=_clips(folder, lines, at_slurm, failed), expected_end=end)
+
+
+def note_clips(folder: Path, numbers: Sequence[int]) -> None:
+    """Leave in the folder of a submission how many clips each of its tasks makes."""
+    durable.write_json(folder / _CLIPS, list(numbers))
+
+
+def _clips(
+    folder: Path, lines: Sequence[Line], at_slurm: Sequence[QueuedJob], failed: Sequence[Line]
+) -> dict[str, int] | None:
+    try:
+        numbers = [int(number) for number in json.loads((folder / _CLIPS).read_bytes())]
+    except (OSError, ValueError, TypeError):
+        return None
+    waiting = {job.job_id for job in at_slurm if job.state in _WAITING}
+    queued = {job.job_id for job in at_slurm}
+    gone = {line.first for line in failed}
+    clips = dict.fromkeys(("done", "running", "waiting", "failed", "unknown"), 0)
+    for line, number in zip(lines, numbers, strict=False):
+        state = "done" if line.is_done else "waiting" if line.job_id in waiting else "unknown"
+        if not line.is_done and line.job_id in queued - waiting:
+            state = "running"
+        clips["failed" if line.first in gone else state] += number
+    return clips
+
+
+def _expected_end(progress: StageProgress, lines: Sequence[Line]) -> datetime | None:
+    """From what was done since the first task of the array was; None while that says nothing."""
+    ended = submitted.ends(progress.folder.parent)
+    times = [ended[line.job_id] for line in lines if line.is_done and line.job_id in ended]
+    now = datetime.now(timezone.utc)
+    share_since = progress.share - 1 / progress.num_tasks
+    if len(times) < _FEWEST_ENDS or share_since <= 0:
+        return None
+    left = 1 - progress.share - progress.num_failed / progress.num_tasks
+    return now + (now - min(times)) * max(0.0, left / share_since)
 
 
 def _look_at_all(jobs: Sequence[QueuedJob], folder: Path) -> list[RunningTask]:

@@ -21,7 +21,7 @@ def in_words(state: RunStatus, now: datetime | None = None) -> list[str]:
     lines = [", ".join(_headline(state, now)), *_restarts(state), *_damages(state)]
     lines += accounts.in_words(state.time, state.stalls)
     lines += _jobs([QueuedJob(**job) for job in state.jobs], now)
-    lines += stages_in_words(state.stages)
+    lines += stages_in_words(state.stages, now)
     lines += [
         f"no progress since {clock(stall['since'], now)} on {stall['host']}: {stall['what']}" for stall in state.stalled
     ]
@@ -88,33 +88,38 @@ def _more(job: QueuedJob, now: datetime) -> Iterable[str]:
         yield f", expected to start {clock(job.start_time.isoformat(), now)}"
 
 
-def stages_in_words(stages: Sequence[dict[str, Any]]) -> list[str]:
+def stages_in_words(stages: Sequence[dict[str, Any]], now: datetime | None = None) -> list[str]:
     """One line on all stages where there are several, and more on arrays at work; nothing when all is done."""
     if all(one["state"] == "done" for one in stages):
         return []
+    now = now or datetime.now(timezone.utc)
     lines = ["stages: " + ", ".join(f"{one['stage']} {one['state']}" for one in stages)] if len(stages) > 1 else []
     for one in stages:
         if one["num_tasks"] > 1 and one["state"] not in ("done", "waiting"):
-            lines += _array(one)
+            lines += _array(one, now)
         if one["state"] == "failed":
             break  # those after it could not begin, and say no more than that
     return lines
 
 
-def _array(stage: dict[str, Any]) -> list[str]:
+def _array(stage: dict[str, Any], now: datetime) -> list[str]:
     named = [f"  job {failure['job']} failed: {failure['reason']}" for failure in stage["failures"]]
     more = stage["num_failed"] - len(named)
-    return [f"{stage['stage']}: {_counts(stage)}", *named, *([f"  and {more} more failed"] if more else [])]
+    return [f"{stage['stage']}: {_counts(stage, now)}", *named, *([f"  and {more} more failed"] if more else [])]
 
 
-def _counts(stage: dict[str, Any]) -> str:
-    counts = [f"{stage['num_done']} of {plural(stage['num_tasks'], 'task')} done"]
-    counts += [
-        f"{stage[f'num_{state}']} {state}"
-        for state in ("running", "waiting", "failed", "unknown")
-        if stage[f"num_{state}"]
-    ]
-    return f"{', '.join(counts)}, {100 * stage['share']:.0f} % of the work"
+def _counts(stage: dict[str, Any], now: datetime) -> str:
+    """Of clips where the stage makes some, else of tasks."""
+    states = ("done", "running", "waiting", "failed", "unknown")
+    counts: dict[str, int] = stage.get("clips") or {state: stage[f"num_{state}"] for state in states}
+    noun = "clip" if stage.get("clips") else "task"
+    words = [f"{counts['done']} of {plural(sum(counts.values()), noun)} done"]
+    words += [f"{counts[state]} {state}" for state in states[1:] if counts[state]]
+    words.append(f"{100 * stage['share']:.0f} % of the work")
+    if end := stage.get("expected_end"):
+        left = max(0.0, (datetime.fromisoformat(end) - now).total_seconds())
+        words.append(f"{duration(left)} left, until {clock(end, now)}")
+    return ", ".join(words)
 
 
 def clock(time: str, now: datetime) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from jobs import scheduler
@@ -13,7 +14,7 @@ from jobs.scheduler import QueuedJob
 from wavenet import durable
 from wavenet.run_paths import RunPaths
 
-_DECISION = re.compile(r"\S+ job (?P<job>\S+) restart (?P<restart>\d+) on \S+: (?P<words>.*)")
+_DECISION = re.compile(r"(?P<time>\S+)Z job (?P<job>\S+) restart (?P<restart>\d+) on \S+: (?P<words>.*)")
 _NEWEST = 1000  # of a folder's jobs are asked for: where tasks of an array hand over, each is a job of its own
 
 
@@ -56,6 +57,14 @@ def last_decision(run: RunPaths) -> str | None:
     """What the run's newest batch script to end has noted."""
     lines = _lines(run.jobs / "decisions.log")
     return lines[-1] if lines else None
+
+
+def ends(jobs: Path) -> dict[str, datetime]:
+    """When each job, as its batch script has noted in the folder ``jobs``, was done."""
+    told = (_DECISION.match(line) for line in _lines(jobs / "decisions.log"))
+    return {
+        one["job"]: datetime.fromisoformat(one["time"] + "+00:00") for one in told if one and one["words"] == "done"
+    }
 
 
 def decision(run: RunPaths, job_id: str, restart_count: int) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import resource
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from jobs.frozen import RunConfig, settle
 from jobs.processes import started_tick
 from jobs.queue_words import held
 from jobs.scheduler import QueuedJob
+from jobs.stage_progress import note_clips
 from jobs.standing import RunStatus, look_at
 from jobs.status import list_runs
 from jobs.status_words import clock, in_words
@@ -171,6 +173,28 @@ def test_an_array_tells_what_is_done_and_why_the_rest_is_not(tmp_path: Path) -> 
         "      job 1_3 failed: the file 'x' must be music",
         "      job 1_4 failed: it was cancelled, or lost with its node: it is gone from the queue and has said nothing",
     ]
+
+
+def test_an_array_of_clips_tells_how_many_and_when_they_will_be_done(tmp_path: Path) -> None:
+    """From what was done since its first task was: here a task a minute, two at the end of which half is left."""
+    run = begun(tmp_path / "a")
+    folder = submit(run, "generate", 1, *(f"1_{number}" for number in range(8)), done=4)
+    note_clips(folder, [3] * 8)
+    now = datetime.now(timezone.utc)
+    times = [(now - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ") for minutes in (3, 2, 1, 0)]
+    notes = [f"{time} job 1_{number} restart 0 on node1: done\n" for number, time in enumerate(times)]
+    (run.jobs / "decisions.log").write_text("".join(notes))
+    queue = [job("1_4", "generate", "RUNNING"), *(job(f"1_{n}", "generate", "PENDING", "Priority") for n in (5, 6))]
+    (folder / "1_7.failed").write_text("the disk is full\n")
+    state = look_at(run, queue)
+    (stage,) = state.stages
+    assert stage["clips"] == {"done": 12, "running": 3, "waiting": 6, "failed": 3, "unknown": 0}
+    left = (datetime.fromisoformat(stage["expected_end"]) - now).total_seconds()
+    assert left == pytest.approx(180, abs=5)
+    words = in_words(state, now)
+    assert words[2].startswith("    generate: 12 of 24 clips done, 3 running, 6 waiting, 3 failed, 50 % of the work, ")
+    assert re.search(r", [23]:\d\d left, until ", words[2])
+    assert words[3] == "      job 1_7 failed: the disk is full"
 
 
 def test_without_an_answer_of_squeue_the_rest_is_told(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class Making:
     threads: int = 1
     start_up_seconds: float = 0.0
     """From the beginning of the process to its first sample."""
+    start_up_processor_seconds: float = 0.0
 
 
 def write_clip(
@@ -99,6 +100,7 @@ def _facts(request: ClipRequest, num_samples: int, making: Making) -> dict[str, 
         "variant": making.variant.value,
         "threads": making.threads,
         "start_up_seconds": making.start_up_seconds,
+        "start_up_processor_seconds": making.start_up_processor_seconds,
         "peak_memory_bytes": _peak_memory_bytes(),
         "host": platform.node(),
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),

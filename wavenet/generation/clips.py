@@ -117,7 +117,7 @@ class _Maker:
         partial = [request.files(self.run).partial for request in requests]
         digests = [request.digest for request in requests]
         work = Work(streams, requests[0].num_samples, requests[0].sampling, partial, digests)
-        read = time.monotonic()
+        read, used = time.monotonic(), time.process_time()
 
         def told(count: int, rows: Sequence[NDArray[np.uint8]]) -> None:
             self.writer.follow(clips, rows)
@@ -132,6 +132,7 @@ class _Maker:
             num_samples=work.num_samples,
             threads=self.threads,
             start_up_seconds=read + levels.priming_seconds - self.began,
+            start_up_processor_seconds=used,
         )
         self.writer.finish(clips, levels, making)
 
