@@ -57,6 +57,11 @@ def done_marker() -> Path | None:
     return Path(path) if path else None
 
 
+def excluded_hosts() -> tuple[str, ...]:
+    """Hosts that the job's batch script lets it stay away from."""
+    return tuple(host for host in os.environ.get("WAVENET_EXCLUDED", "").split(",") if host)
+
+
 def questions() -> Path | None:
     """The folder in which a program in a container asks its batch script; see `jobs.outside`."""
     path = os.environ.get("WAVENET_QUESTIONS")

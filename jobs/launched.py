@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from jobs import scheduler
-from jobs.environment import Placement
+from jobs.environment import Placement, excluded_hosts
 from jobs.processes import age_seconds
 from jobs.slurm_times import moment_of, seconds_of
 from wavenet.training.job import Launch
@@ -17,7 +17,7 @@ def launch_of(place: Placement) -> Launch:
     facts = {} if place.job_id is None else scheduler.facts_of(place.job_id)
     # Slurm counts whole seconds, in which its own preparations and the batch script are contained.
     age = max(age_seconds(), float(seconds_of(facts.get("RunTime", "")) or 0))
-    return Launch(queue_seconds(facts, place.restart_count), time.monotonic() - age)
+    return Launch(queue_seconds(facts, place.restart_count), time.monotonic() - age, excluded_hosts())
 
 
 def queue_seconds(job: Mapping[str, str], restart_count: int) -> float | None:

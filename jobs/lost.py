@@ -10,10 +10,13 @@ from jobs import scheduler, submitted
 from jobs.attempts import Attempt, read_attempts
 from jobs.environment import Placement
 from wavenet.run_paths import RunPaths
+from wavenet.training import memory
 from wavenet.training.job import LostAttempt
 
 _ENDED_WITH = re.compile(r"ended with ([1-9]\d*)")  # 0 without our mark is srun's word for a lost node
+_OUT_OF_MEMORY = re.compile(r"ended with \d+ \((out of memory[^)]*)\)")
 _JOB_STATES = {
+    "OUT_OF_MEMORY": "out of memory",
     "NODE_FAIL": "node failure",
     "PREEMPTED": "preemption",
     "TIMEOUT": "time limit",
@@ -42,7 +45,10 @@ def _seen_by_script(run: RunPaths, last: Attempt) -> tuple[str, str] | None:
     """What surrounded the process on its node was still there when it ended."""
     if last.job_id is None:
         return None
-    ended = _ENDED_WITH.match(submitted.decision(run, last.job_id, last.restart_count) or "")
+    words = submitted.decision(run, last.job_id, last.restart_count) or ""
+    if shortage := _OUT_OF_MEMORY.match(words):
+        return "out of memory", f"{shortage[1]}; {memory.REMEDY}"
+    ended = _ENDED_WITH.match(words)
     return ("crash", _in_words(int(ended[1]))) if ended else None
 
 

@@ -88,7 +88,7 @@ def _require_gone(run: RunPaths, jobs: Sequence[QueuedJob] | None, *, takeover: 
 def _has_ended_for_good(run: RunPaths) -> bool:
     """Whether the newest attempt has written an end after which no scheduler starts another."""
     attempts = read_history(run).attempts
-    return bool(attempts) and attempts[-1].cause in ("finished", "user", "nan loss")
+    return bool(attempts) and attempts[-1].cause in ("finished", "user", "nan loss", "hours used up")
 
 
 def _has_ended(run: RunPaths, attempt: int) -> bool:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wavenet.errors import InterruptedRunError, LostRankError, WavenetError
+from wavenet.errors import InterruptedRunError, LostRankError, OutOfMemoryError, StorageError, WavenetError
+
+_MAY_END_DIFFERENTLY = (InterruptedRunError, LostRankError, OutOfMemoryError, StorageError)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def caught(work: Callable[[], Any]) -> Done | Failed:
     """Do ``work`` and tell how it ended. The traceback of an error that nobody foresaw goes to the task's log."""
     try:
         return Done(work())
-    except (InterruptedRunError, LostRankError) as error:
+    except _MAY_END_DIFFERENTLY as error:
         return Failed(str(error), is_final=False, exit_code=error.exit_code)
     except WavenetError as error:
         return Failed(str(error), is_final=True, exit_code=error.exit_code)

@@ -27,6 +27,7 @@ class Change(enum.Enum):
 
 _EXTENDABLE = (
     "num_steps",
+    "max_hours",
     "validation_every",
     "validation_windows",
     "checkpoint_every",

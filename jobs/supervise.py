@@ -17,6 +17,7 @@ from jobs.terminal import Display, Follower
 from wavenet.checkpoint.store import list_committed
 from wavenet.errors import InterruptedRunError, StageFailedError, WavenetError
 from wavenet.run_paths import RunPaths
+from wavenet.training.history import read_history
 from wavenet.training.job import Outcome
 
 Start = Callable[[int], LocalJob]
@@ -49,6 +50,7 @@ def carry_through(
     restart_count, idle, saved = 0, 0, _newest(run)
     with counted_interrupts() as interrupts:
         while True:
+            num_before = _num_attempts(run)
             job = start(restart_count)
             result = _follow(run, job, cluster, interrupts, num_steps=num_steps, display=display, watch=watch)
             job.tidy()
@@ -61,7 +63,7 @@ def carry_through(
             if isinstance(result, Failed) and result.is_final:
                 raise _as_error(result)
             idle = 0 if saved > before else idle + 1
-            reason = _reason(result, job)
+            reason = _reason(result, job) if _num_attempts(run) == num_before else _written(run) or _reason(result, job)
             if idle > cluster.idle_restarts:
                 raise StageFailedError(
                     f"training of the run {run.name!r} ended {idle} times in a row without a new checkpoint, the last "
@@ -118,6 +120,16 @@ def _see_marker(run: RunPaths, interrupts: Interrupts) -> None:
 
 def _newest(run: RunPaths) -> int:
     return max((checkpoint.step for checkpoint in list_committed(run)), default=0)
+
+
+def _num_attempts(run: RunPaths) -> int:
+    return len(list(run.history.glob("attempt-*.jsonl")))
+
+
+def _written(run: RunPaths) -> str | None:
+    """What the process beside a training process has seen of its end."""
+    last = read_history(run).attempts[-1]
+    return f"{last.cause}: {last.detail}" if last.cause in ("hang", "out of memory") else None
 
 
 def _reason(result: Result, job: LocalJob) -> str:

@@ -12,6 +12,7 @@ from jobs import signals
 from jobs.causes import GUESSES, JobStop
 from jobs.deadlines import Notice
 from jobs.environment import Placement, cores_of_task, owner, placement
+from jobs.hours import require_hours
 from jobs.launched import launch_of
 from jobs.lost import lost_attempt
 from jobs.ownership import require_takeover
@@ -25,6 +26,8 @@ from wavenet.model.config import ModelConfig
 from wavenet.progress import Progress
 from wavenet.run_paths import RunPaths
 from wavenet.training.config import TrainingConfig
+from wavenet.training.hours import CAUSE as HOURS_USED
+from wavenet.training.hours import used_up
 from wavenet.training.job import Launch, Outcome, TrainingJob
 from wavenet.training.stopping import StopRequest
 from wavenet.world import World
@@ -72,6 +75,7 @@ def _train(order: TrainOrder, place: Placement, stop: StopRequest) -> Outcome:
         raise InterruptedRunError(f"told to stop ({stop.cause}) before anything was done")
     if place.job_id is not None:
         require_takeover(order.run, place, takeover=order.takeover)
+    used = require_hours(order.run, order.training.max_hours) if place.world.is_first else 0.0
     job = TrainingJob(
         run=order.run,
         data=order.data,
@@ -85,8 +89,12 @@ def _train(order: TrainOrder, place: Placement, stop: StopRequest) -> Outcome:
         accept=order.accept,
         lost=lost_attempt(order.run, place) if place.world.is_first else None,
         launch=launch_of(place) if place.world.is_first else Launch(),
+        used_seconds=used,
     )
-    return train_attempt(job, stop, announce)
+    outcome = train_attempt(job, stop, announce)
+    if outcome.cause == HOURS_USED:
+        raise used_up(order.training.max_hours, order.run.name, outcome.step)
+    return outcome
 
 
 def work(function: Callable[..., Any], *arguments: Any) -> Done | Failed:

@@ -14,7 +14,14 @@ from wavenet.model.config import ModelConfig
 from wavenet.run_paths import RunPaths
 from wavenet.training.config import Schedule, TrainingConfig
 
-FREE = {"training.processes", "training.partner_seconds", "training.recompute", "training.log_every"}
+FREE = {
+    "training.hang_seconds",
+    "training.hang_steps",
+    "training.processes",
+    "training.partner_seconds",
+    "training.recompute",
+    "training.log_every",
+}
 CONSTANT = TrainingConfig(schedule=Schedule.constant)
 CONFIG = RunConfig("tiny", 0, "/some/data", "abc", ModelConfig(), CONSTANT)
 

@@ -91,6 +91,16 @@ def test_an_end_that_its_batch_script_saw_is_a_crash(run: RunPaths, slurm_says: 
     assert lost_attempt(run, AGAIN) == LostAttempt(1, "crash", detail)
 
 
+def test_memory_that_its_batch_script_saw_run_out_is_named(run: RunPaths, slurm_says: Say) -> None:
+    """With what was asked for, and what to change."""
+    begin(run)
+    decide(run, "ended with 1 (out of memory, 100 MB asked for): requeued")
+    found = lost_attempt(run, AGAIN)
+    assert found is not None
+    assert found.cause == "out of memory"
+    assert found.detail.startswith("out of memory, 100 MB asked for; ask for more memory (cluster.memory_gb)")
+
+
 @pytest.mark.parametrize("words", ["", "ended with 0: requeued by Slurm"])
 @pytest.mark.parametrize("state", ["down*", "down", "idle*", "mixed"])
 def test_an_end_that_nobody_saw_is_a_lost_node(run: RunPaths, slurm_says: Say, words: str, state: str) -> None:
@@ -112,7 +122,7 @@ def test_an_end_that_nobody_saw_is_a_lost_node(run: RunPaths, slurm_says: Say, w
         (f"JobState=PREEMPTED BootTime={LONG_AGO}", "preemption"),
         (f"JobState=TIMEOUT BootTime={LONG_AGO}", "time limit"),
         (f"JobState=CANCELLED BootTime={LONG_AGO}", "user"),
-        (f"JobState=OUT_OF_MEMORY BootTime={LONG_AGO}", "crash"),
+        (f"JobState=OUT_OF_MEMORY BootTime={LONG_AGO}", "out of memory"),
         ("", "crash"),
     ],
 )

@@ -23,7 +23,7 @@ from jobs.train import TrainKeys, train
 from tests.small import SMALL
 from wavenet.checkpoint.ledger import Ledger, Owner
 from wavenet.checkpoint.store import list_committed
-from wavenet.errors import BusyError, InterruptedRunError, NumericsError, StageFailedError
+from wavenet.errors import BusyError, HoursUsedError, InterruptedRunError, NumericsError, StageFailedError
 from wavenet.run_paths import RunPaths
 from wavenet.training.history import read_history
 
@@ -159,6 +159,17 @@ def test_restarts_without_progress_come_to_an_end(root: Path, data: Path) -> Non
 
     with pytest.raises(StageFailedError, match=r"ended 2 times in a row without a new checkpoint, .* was killed"):
         start(root, data, "hopeless", "cluster.idle_restarts=1", watch=kill)
+
+
+@pytest.mark.timeout(600)
+def test_hours_that_are_used_up_are_the_end_and_more_go_on(root: Path, data: Path, untouched: RunPaths) -> None:
+    """Saved, not started again, refused at once while no more are given, and equal in the end."""
+    for _ in range(2):
+        with pytest.raises(HoursUsedError, match=r"training\.max_hours=0\.0001 together, and have; step 1 is saved"):
+            start(root, data, "hours", "training.max_hours=0.0001")
+    run = start(root, data, "hours", "training.max_hours=9", first=False)
+    assert [attempt.cause for attempt in read_history(run).attempts] == ["hours used up", "finished"]
+    assert last_files(run) == last_files(untouched)
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(

@@ -53,6 +53,7 @@ class TrainingConfig:
     partner_seconds: float = key(600.0, "how long a process waits for another one, validation and saving included")
     hang_seconds: float = key(300.0, "no step, read or commit for so long is a hang, which ends the attempt; 0: never")
     hang_steps: float = key(10.0, "... or for so many times the usual step, if that is longer")
+    max_hours: float = key(0.0, "hours of all attempts together, after which the run is saved and stays; 0: no limit")
     recompute: bool = key(False, "recompute layers in the backward pass: less memory, a third more time, same bits")
 
     validation_every: int = key(250, "steps between validations; 0 validates never")
@@ -81,7 +82,7 @@ class TrainingConfig:
         for name in ("warmup_steps", "gradient_clip", "validation_every", "checkpoint_every", "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         self._require("checkpoint_most_seconds", self.checkpoint_most_seconds > 0, "above 0")
-        for name in ("keep_newest", "keep_every", "spread_checkpoints", "hang_seconds", "hang_steps"):
+        for name in ("keep_newest", "keep_every", "spread_checkpoints", "hang_seconds", "hang_steps", "max_hours"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("validation_windows", "log_every"):
             self._require(name, getattr(self, name) >= 1, "at least 1")

@@ -62,6 +62,8 @@ class AttemptRow:
     detail: str
     num_steps: int
     accepted: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    """Hosts that the run stayed away from, for their faults."""
     versions: dict[str, str] = field(default_factory=dict)
     told: str | None = None
     began: datetime | None = None
@@ -243,6 +245,7 @@ def _attempt(
         detail="" if end is None else end.detail,
         num_steps=start.get("num_steps", 0),
         accepted=start.get("accepted", []),
+        excluded=start.get("excluded", []),
         versions=start.get("versions", {}),
         told=told(rows),
         began=began(rows),

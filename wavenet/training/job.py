@@ -26,11 +26,13 @@ class Launch:
     """What came before a training process had anything to do.
 
     ``queue_seconds`` is how long it waited in a scheduler's queue, None outside of one; ``began`` a reading of this
-    process's monotonic clock when its job or itself began, None where nobody knows.
+    process's monotonic clock when its job or itself began, None where nobody knows. ``excluded`` are hosts that the run
+    stays away from, for their faults.
     """
 
     queue_seconds: float | None = None
     began: float | None = None
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class TrainingJob:
 
     ``rendezvous`` and ``address`` matter for several processes only; see `process_group.joined`. ``accept`` names the
     parts of the identity that may differ from those the run began with. ``lost`` is the attempt before this one, if it
-    wrote no end.
+    wrote no end, and ``used_seconds`` what all attempts before this one took.
     """
 
     run: RunPaths
@@ -54,6 +56,7 @@ class TrainingJob:
     accept: tuple[str, ...] = ()
     lost: LostAttempt | None = None
     launch: Launch = Launch()
+    used_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

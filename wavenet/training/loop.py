@@ -15,6 +15,7 @@ from wavenet.errors import LostRankError, NumericsError, OutOfMemoryError, Waven
 from wavenet.model.network import WaveNet
 from wavenet.shards.index import Dataset, open_dataset
 from wavenet.training import determinism, memory, rank_ends
+from wavenet.training.hours import Hours
 from wavenet.training.job import Outcome, TrainingJob
 from wavenet.training.process_group import ProcessGroup, joined
 from wavenet.training.pulse import Pulse
@@ -62,7 +63,8 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
             rescue.guard(recorder, optimizer, recorder.saved_step if recorder else 0)
             _tell_begun(pulse, job, beginning)
             with _recorded_error(rescue, job, beginning, stop):
-                attempt = _Attempt(job, dataset, optimizer, group, recorder, rescue, pulse)
+                hours = Hours(training.max_hours, job.used_seconds, watch.began)
+                attempt = _Attempt(job, dataset, optimizer, group, recorder, rescue, pulse, hours)
                 done = restore(optimizer, beginning.checkpoint)
                 pulse.beat()
                 if recorder is not None:
@@ -92,6 +94,7 @@ class _Attempt:
     recorder: Recorder | None
     rescue: Rescue
     pulse: Pulse
+    hours: Hours
 
     def run_from(self, done: int, stop: StopRequest) -> Outcome:
         """Make the steps after ``done``, and the validations that are due, one that a stop has cut short as well."""
@@ -121,7 +124,10 @@ class _Attempt:
             self.pulse.beat()  # the one before it is computed
             return batches[number]
 
-        update = self.optimizer.compute(step, micro_batch, self.job.world, self.group, stop.poll)
+        def why_stop() -> str | None:
+            return stop.poll() or (self.hours.cause() if self.job.world.is_first else None)
+
+        update = self.optimizer.compute(step, micro_batch, self.job.world, self.group, why_stop)
         with self.rescue.finishing(step):
             self.optimizer.apply(update)
             seconds = time.monotonic() - started

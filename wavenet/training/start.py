@@ -97,6 +97,7 @@ def _claim(job: TrainingJob, dataset: Dataset, announce: Announce, watch: Stopwa
         lost=asdict(job.lost) if job.lost else None,
         overtook=overtook,
         queue_seconds=job.launch.queue_seconds,
+        excluded=job.launch.excluded,
         **watch.start(),
         stalls=asdict(summary_of(past.stalls, clock.interval)) if past.stalls else None,
     )

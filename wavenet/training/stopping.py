@@ -7,7 +7,7 @@ import os
 import queue
 from typing import NoReturn
 
-CAUSES = ("user", "preemption", "time limit", "requeue", "node failure", "crash")
+CAUSES = ("user", "preemption", "time limit", "requeue", "node failure", "crash", "hours used up")
 """Why an attempt ended before its run did; one word each in history, `status` and report."""
 
 

@@ -22,11 +22,11 @@ class Stopwatch:
         self._ready = self._entered
         self._has_stepped = False
         self._spent = dict.fromkeys(PARTS, 0.0)
-        self._began = self._entered if began is None else min(began, self._entered)
+        self.began = self._entered if began is None else min(began, self._entered)
 
     def start(self) -> dict[str, float]:
         """How long it took to come to this stopwatch, and to this moment."""
-        startup, age = self._entered - self._began, self._now() - self._began
+        startup, age = self._entered - self.began, self._now() - self.began
         return {"startup_seconds": round(startup, 3), "age_seconds": round(age, 3)}
 
     def ready(self) -> dict[str, float]:
