@@ -13,8 +13,8 @@ _CONTEXT = "/opt/context"
 _USER = "builder"
 
 
-# Compressed a little less, in a twentieth of the time.
-QUICK = ("--mksquashfs-args", "-comp gzip -Xcompression-level 1")
+# As small, in a fraction of the time, and quicker to read; but not by kernels before 4.14, as old clusters have them.
+QUICK = ("--mksquashfs-args", "-comp zstd -Xcompression-level 1")
 
 
 def build_sif(root: Path, context: Path, target: Path, options: tuple[str, ...] = ()) -> None:
