@@ -43,9 +43,13 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def job(data, tmp_path):
+    return small_job(data, RunPaths(tmp_path / "run"))
+
+
+def small_job(data, run):
     """Eight steps of a network of four layers."""
     return TrainingJob(
-        run=RunPaths(tmp_path / "run"),
+        run=run,
         data=data,
         model=ModelConfig(
             num_stacks=1,
