@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from wavenet.generation import variants
+from wavenet.generation.config import Variant
 from wavenet.generation.native.library import find_library
 from wavenet.generation.native.packing import PackedModel
 from wavenet.generation.native.streams import Kernel, new_streams
@@ -14,6 +16,8 @@ from wavenet.model.config import Conditioning, ModelConfig
 
 LIBRARY = find_library()
 VARIANTS = sorted(LIBRARY.runnable) if LIBRARY else []
+ROUNDING = [each.value for each in variants.runnable() if each.is_rounded][:1]
+"""The fastest of those that round the weights: all take one path."""
 
 
 @st.composite
@@ -64,7 +68,8 @@ def requests(config, num_streams, seed):
 
 
 def kernel(variant, config, arrays):
-    return Kernel(LIBRARY, variant, PackedModel(config, arrays))
+    chosen = Variant(variant)
+    return Kernel(LIBRARY, chosen.instructions, PackedModel(config, arrays, is_rounded=chosen.is_rounded))
 
 
 def started(kernel, requests, num_samples):
@@ -72,3 +77,12 @@ def started(kernel, requests, num_samples):
     streams = new_streams(kernel.model, requests, num_samples)
     kernel.start(streams)
     return streams
+
+
+def divergence(logits, others):
+    """Kullback–Leibler divergence of each row's distribution from the other's, in bits."""
+    ours, theirs = (
+        rows.astype(np.float64) - np.logaddexp.reduce(rows.astype(np.float64), 1)[:, np.newaxis]
+        for rows in (logits, others)
+    )
+    return (np.exp(ours) * (ours - theirs)).sum(1) / np.log(2)

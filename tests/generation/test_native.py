@@ -10,11 +10,22 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.generation.native import LIBRARY, VARIANTS, configs, kernel, random_arrays, requests, started
+from tests.generation.native import (
+    LIBRARY,
+    ROUNDING,
+    VARIANTS,
+    configs,
+    divergence,
+    kernel,
+    random_arrays,
+    requests,
+    started,
+)
 from wavenet.errors import MismatchError, NumericsError, UsageError
-from wavenet.generation.config import SamplingConfig
+from wavenet.generation.config import SamplingConfig, Variant
 from wavenet.generation.generate import condition_tensor
 from wavenet.generation.native.packing import PackedModel
+from wavenet.generation.native.rounding import as_rounded, rounded
 from wavenet.generation.native.streams import new_streams
 from wavenet.generation.sampler import Sampler
 from wavenet.generation.streams import StreamRequest, left_padded
@@ -23,7 +34,7 @@ from wavenet.model.network import WaveNet
 
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the kernel is not built: there is no C++ compiler")
 SAMPLED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-each_variant = pytest.mark.parametrize("variant", VARIANTS)
+each_variant = pytest.mark.parametrize("variant", VARIANTS + ROUNDING)
 SMALL = ModelConfig(layers_per_stack=4, residual_channels=20, dilation_channels=12, num_conditions=3)
 samplings = st.builds(
     SamplingConfig,
@@ -45,18 +56,26 @@ def torch_logits(config, arrays, request, levels):
         return model(torch.from_numpy(np.concatenate([past, levels[:-1]]))[None], condition)[0].numpy()
 
 
+def computed_with(variant, arrays):
+    """The weights that a variant's numbers stand for."""
+    return as_rounded(arrays) if variant in ROUNDING else arrays
+
+
 @each_variant
 @SAMPLED
 @given(configs(), st.integers(0, 999))
 def test_logits_are_those_of_torch(variant, config, seed):
-    """Teacher-forced, 250 samples of each of 40 networks: 10,000, within float32 rounding of sums of such length."""
+    """Teacher-forced, 250 samples of each of 40 networks: 10,000, within float32 rounding of sums of such length.
+
+    Where weights are rounded, torch gets the values that they are rounded to.
+    """
     arrays = random_arrays(config, seed)
     (request,) = requests(config, 1, seed)
     levels = np.random.default_rng(seed).integers(0, config.num_levels, 250)
     native = kernel(variant, config, arrays)
     (stream,) = started(native, [request], 1)
     found = native.force(stream, levels, with_logits=True)
-    expected = torch_logits(config, arrays, request, levels)
+    expected = torch_logits(config, computed_with(variant, arrays), request, levels)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
@@ -129,6 +148,49 @@ def test_variants_agree_to_rounding(config, seed):
         np.testing.assert_allclose(logits, found[0], rtol=0, atol=2e-5 * np.abs(found[0]).max())
 
 
+def forced_logits(native, request, levels):
+    (stream,) = started(native, [request], 1)
+    return native.force(stream, levels, with_logits=True)
+
+
+@pytest.mark.parametrize("rounding", ROUNDING)
+@SAMPLED
+@given(configs(), st.integers(0, 999))
+def test_integers_are_computed_with_as_if_they_were_the_weights_that_they_stand_for(rounding, config, seed):
+    """Bitwise: their scales are powers of two."""
+    arrays = random_arrays(config, seed)
+    (request,) = requests(config, 1, seed)
+    levels = np.random.default_rng(seed).integers(0, config.num_levels, 60)
+    exact = kernel(Variant(rounding).instructions, config, as_rounded(arrays))
+    np.testing.assert_array_equal(
+        forced_logits(kernel(rounding, config, arrays), request, levels), forced_logits(exact, request, levels)
+    )
+
+
+@pytest.mark.parametrize("rounding", ROUNDING)
+def test_rounded_weights_hardly_change_the_distribution(rounding):
+    """A thousandth of what one ten-thousandth of a bit per sample would be; trained weights are in the benchmarks."""
+    arrays = random_arrays(SMALL, 0)
+    request, levels = StreamRequest(0, 0, 0), np.random.default_rng(0).integers(0, 256, 2000)
+    found, expected = (
+        forced_logits(kernel(name, SMALL, arrays), request, levels)
+        for name in (rounding, Variant(rounding).instructions)
+    )
+    divergences = divergence(expected, found)
+    assert 0 < divergences.mean() < 1e-7
+    assert divergences.max() < 1e-5
+
+
+@given(st.integers(1, 50), st.integers(1, 20), st.integers(0, 999), st.floats(1e-20, 1e30))
+def test_a_rounded_weight_is_off_by_a_16_bits_share_of_its_outputs_largest(num_inputs, num_outputs, seed, size):
+    weights = (np.random.default_rng(seed).normal(size=(num_inputs, num_outputs)) * size).astype(np.float32)
+    integers, scales = rounded(weights)
+    assert np.abs(integers).max() <= 32767
+    assert (np.frexp(scales)[0] == 0.5).all()
+    off = np.abs(integers * scales.astype(np.float64) - weights)
+    assert (off <= np.abs(weights).max(0) / 32767).all()
+
+
 @each_variant
 def test_extreme_activations_saturate_the_gate(variant):
     """A network whose filters and gates are driven to ±1000 is that of torch, and holds no NaN."""
@@ -138,7 +200,7 @@ def test_extreme_activations_saturate_the_gate(variant):
     native, request = kernel(variant, SMALL, arrays), StreamRequest(0, 0, 0)
     (stream,) = started(native, [request], 1)
     found = native.force(stream, levels, with_logits=True)
-    expected = torch_logits(SMALL, arrays, request, levels)
+    expected = torch_logits(SMALL, computed_with(variant, arrays), request, levels)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 

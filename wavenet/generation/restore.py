@@ -76,7 +76,7 @@ def restore(checkpoint: Path, weights: Weights) -> tuple[WaveNet, Weights]:
     return model.eval(), found
 
 
-def restore_packed(checkpoint: Path, weights: Weights) -> PackedModel:
+def restore_packed(checkpoint: Path, weights: Weights, *, is_rounded: bool = False) -> PackedModel:
     """The model of a checkpoint for the native kernel; no torch.
 
     Raises:
@@ -85,7 +85,7 @@ def restore_packed(checkpoint: Path, weights: Weights) -> PackedModel:
     """
     config, arrays, _ = read_model(checkpoint, weights)
     try:
-        return PackedModel(config, arrays)
+        return PackedModel(config, arrays, is_rounded=is_rounded)
     except MismatchError as error:
         raise _of_another_architecture(checkpoint, error) from error
 

@@ -10,9 +10,11 @@ BUILD_COMMAND = "python -m wavenet.generation.native.build"
 
 
 def runnable() -> list[Variant]:
-    """Those that this processor can run, fastest first; torch is always the last."""
+    """Those that this processor can run: those of float32, fastest first, torch, then those that round the weights."""
     library = find_library()
-    return [Variant(name) for name in library.runnable] + [Variant.torch] if library else [Variant.torch]
+    native = list(library.runnable) if library else []
+    rounding = [each for name in native for each in Variant if each.is_rounded and each.instructions == name]
+    return [*map(Variant, native), Variant.torch, *rounding]
 
 
 def choose(wanted: Variant) -> Variant:

@@ -32,13 +32,18 @@ class ModelFields(ctypes.Structure):
         ("dilations", _POINTER),
         ("input_tables", _POINTER),
         ("filter_gate", _POINTER),
+        ("filter_gate_scales", _POINTER),
         ("residual", _POINTER),
+        ("residual_scales", _POINTER),
         ("residual_bias", _POINTER),
         ("skip", _POINTER),
+        ("skip_scales", _POINTER),
         ("skip_bias", _POINTER),
         ("hidden", _POINTER),
+        ("hidden_scales", _POINTER),
         ("hidden_bias", _POINTER),
         ("output", _POINTER),
+        ("output_scales", _POINTER),
         ("output_bias", _POINTER),
     )
 

@@ -12,6 +12,13 @@ namespace wavenet {
 
 constexpr int panel_width = 16;
 
+// A packed product, or one of each layer. With scales the weights are integers of 16 bits: weight · scale, a power of two
+// for each output, so that scaling never rounds. Of a panel of 16 outputs: 16 times 1 / scale, 16 times the scale.
+struct Weights {
+    const void *packed;            // float32, or int16 where there are scales
+    const float *scales;           // null: float32
+};
+
 struct Model {
     int32_t num_levels;
     int32_t kernel_size;
@@ -21,14 +28,14 @@ struct Model {
     int32_t skip_channels;
     const int32_t *dilations;      // (L)
     const float *input_tables;     // (K, Q, Rp) oldest tap first
-    const float *filter_gate;      // (L) packed products K·R → 2·Dp, oldest tap first; gives −2·filter, then −gate
-    const float *residual;         // (L) packed products D → Rp
+    Weights filter_gate;           // (L) packed products K·R → 2·Dp, oldest tap first; gives −2·filter, then −gate
+    Weights residual;              // (L) packed products D → Rp
     const float *residual_bias;    // (L, Rp)
-    const float *skip;             // packed product L·D → Sp: all layers at once
+    Weights skip;                  // packed product L·D → Sp: all layers at once
     const float *skip_bias;        // (Sp)
-    const float *hidden;           // packed product S → Sp
+    Weights hidden;                // packed product S → Sp
     const float *hidden_bias;      // (Sp)
-    const float *output;           // packed product S → Qp
+    Weights output;                // packed product S → Qp
     const float *output_bias;      // (Qp)
 };
 

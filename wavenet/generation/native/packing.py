@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from wavenet.errors import NumericsError
 from wavenet.generation.native.library import MOST_TAPS, ModelFields, aligned
+from wavenet.generation.native.rounding import rounded
 from wavenet.generation.streams import Condition, condition_array
 from wavenet.model.arrays import require_shapes
 from wavenet.model.config import Conditioning, ModelConfig
 
 _PANEL = 16
+_PRODUCTS = ("filter_gate", "residual", "skip", "hidden", "output")
 _CONDITION_ARRAYS = ("filter_gate_bias", "condition_table", "condition_weight")
 
 
@@ -40,12 +42,32 @@ def _packed(weights: NDArray[Any]) -> NDArray[Any]:
     return np.moveaxis(padded.reshape(*outer, inputs, outputs // _PANEL, _PANEL), -2, -3)
 
 
+def _with_packed_products(parts: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {
+        name: (_packed(part) if name in _PRODUCTS else part).astype(np.float32, copy=False)
+        for name, part in parts.items()
+    }
+
+
+def _with_rounded_products(parts: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    found = _with_packed_products({name: part for name, part in parts.items() if name not in _PRODUCTS})
+    for name in _PRODUCTS:
+        integers, scales = rounded(parts[name])
+        found[name] = _packed(integers)
+        # Panel by panel, 1 / scale and scale; padded outputs, whose weights are 0, may have any.
+        by_panel = _pad_last(scales).reshape(*scales.shape[:-1], -1, 1, _PANEL)
+        by_panel[by_panel == 0] = 1
+        found[f"{name}_scales"] = np.concatenate([1 / by_panel, by_panel], axis=-2)
+    return found
+
+
 class PackedModel:
     """A model's weights for the kernel; read by any number of threads.
 
     Args:
         config: its shape.
         arrays: its float32 weights by the names of `wavenet.model.arrays.array_shapes`; copied.
+        is_rounded: to 16 bits; see `wavenet.generation.native.rounding`.
 
     Attributes:
         fields: what the kernel is given; valid as long as this object lives.
@@ -55,7 +77,7 @@ class PackedModel:
         NumericsError: a weight is not a finite number.
     """
 
-    def __init__(self, config: ModelConfig, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, config: ModelConfig, arrays: Mapping[str, NDArray[Any]], *, is_rounded: bool = False) -> None:
         require_shapes(config, arrays)
         for name, array in arrays.items():
             if not np.isfinite(array).all():
@@ -68,7 +90,7 @@ class PackedModel:
         self._condition = {name: np.array(arrays[name]) for name in _CONDITION_ARRAYS if name in arrays}
         self._scale = np.array([-2.0, -1.0], np.float32)[:, np.newaxis]  # of filter and gate; both exact
         parts = self._parts(arrays)
-        self._weights = self._lay_out(parts)
+        self._weights = self._lay_out(_with_rounded_products(parts) if is_rounded else _with_packed_products(parts))
         self._dilations = np.array(config.dilations, np.int32)
         self.fields = ModelFields(
             num_levels=config.num_levels,
@@ -88,25 +110,25 @@ class PackedModel:
         scaled = _pad_last(halves * self._scale).reshape(num_layers, taps * r, 2 * _padded(d))
         return {
             "input_tables": _pad_last(arrays["input_weight"]),
-            "filter_gate": _packed(scaled),
-            "residual": _packed(arrays["residual_weight"]),
+            "filter_gate": scaled,
+            "residual": arrays["residual_weight"],
             "residual_bias": _pad_last(arrays["residual_bias"]),
-            "skip": _packed(arrays["skip_weight"].reshape(num_layers * d, -1)),
+            "skip": arrays["skip_weight"].reshape(num_layers * d, -1),
             "skip_bias": _pad_last(arrays["skip_bias"].sum(0, dtype=np.float64)),
-            "hidden": _packed(arrays["hidden_weight"]),
+            "hidden": arrays["hidden_weight"],
             "hidden_bias": _pad_last(arrays["hidden_bias"]),
-            "output": _packed(arrays["output_weight"]),
+            "output": arrays["output_weight"],
             "output_bias": _pad_last(arrays["output_bias"]),
         }
 
     @staticmethod
-    def _lay_out(parts: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    def _lay_out(parts: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """All parts one behind the other in one piece of memory, each at the beginning of a cache line."""
-        offsets = np.cumsum([0, *(_padded(part.size) for part in parts.values())])
-        memory = aligned(4 * int(offsets[-1])).view(np.float32)
+        offsets = np.cumsum([0, *(-(-part.nbytes // 64) * 64 for part in parts.values())])
+        memory = aligned(int(offsets[-1]))
         found = {}
         for (name, part), offset in zip(parts.items(), offsets, strict=False):
-            found[name] = memory[offset : offset + part.size].reshape(part.shape)
+            found[name] = memory[offset : offset + part.nbytes].view(part.dtype).reshape(part.shape)
             found[name][...] = part
         return found
 

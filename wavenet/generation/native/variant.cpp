@@ -118,8 +118,8 @@ void take(const Model &model, Stream *const *streams, int num_streams, const Wor
                 fetch_ring(model, layer + 1, streams[s]->rings + ring, *work.oldest_of(model, s, layer + 1));
         const int num_inputs = model.kernel_size * residual;
         const Rows biases{work.biases + int64_t{layer} * num_streams * 2 * filter_width, 2 * filter_width};
-        product(model.filter_gate + layer * panels * num_inputs * panel_width, num_inputs, static_cast<int>(panels),
-                work.taps, biases, work.activations, num_streams);
+        product(model.filter_gate, layer, num_inputs, static_cast<int>(panels), work.taps, biases, work.activations,
+                num_streams);
         const float *bias = model.residual_bias + layer * residual_width;
         for (int s = 0; s < num_streams; ++s) {
             gate(work.activations[s], filter_width, work.gated[s] + layer * dilation);
@@ -127,9 +127,8 @@ void take(const Model &model, Stream *const *streams, int num_streams, const Wor
                 store(work.current[s] + at, load(work.current[s] + at) + load(bias + at));
         }
         if (layer + 1 < model.num_layers)
-            product(model.residual + layer * residual_width * dilation, dilation,
-                    static_cast<int>(residual_width / panel_width), work.gated.from(layer * dilation), work.current,
-                    work.current, num_streams);
+            product(model.residual, layer, dilation, static_cast<int>(residual_width / panel_width),
+                    work.gated.from(layer * dilation), work.current, work.current, num_streams);
     }
     for (int s = 0; s < num_streams; ++s) streams[s]->num_taken += is_filling ? 0 : 1;
 }
@@ -139,12 +138,12 @@ void head(const Model &model, int num_streams, const Workspace &work) {
     const int skip_panels = static_cast<int>(padded(skip) / panel_width);
     const int output_panels = static_cast<int>(padded(model.num_levels) / panel_width);
     const auto shared = [](const float *row) { return Rows{const_cast<float *>(row), 0}; };
-    product(model.skip, model.num_layers * model.dilation_channels, skip_panels, work.gated, shared(model.skip_bias),
-            work.skip, num_streams);
+    product(model.skip, 0, model.num_layers * model.dilation_channels, skip_panels, work.gated,
+            shared(model.skip_bias), work.skip, num_streams);
     for (int s = 0; s < num_streams; ++s) rectify(work.skip[s], padded(skip));
-    product(model.hidden, skip, skip_panels, work.skip, shared(model.hidden_bias), work.hidden, num_streams);
+    product(model.hidden, 0, skip, skip_panels, work.skip, shared(model.hidden_bias), work.hidden, num_streams);
     for (int s = 0; s < num_streams; ++s) rectify(work.hidden[s], padded(skip));
-    product(model.output, skip, output_panels, work.hidden, shared(model.output_bias), work.logits, num_streams);
+    product(model.output, 0, skip, output_panels, work.hidden, shared(model.output_bias), work.logits, num_streams);
 }
 
 void follow_with(Stream &stream, uint8_t level) {

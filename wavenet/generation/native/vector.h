@@ -22,18 +22,23 @@ namespace wavenet::WAVENET_VARIANT {
 #if defined(WAVENET_EMULATED)  // by a test: the shape of AVX-512, computed element by element on any processor
 constexpr int vector_bytes = 64;
 constexpr int num_accumulators = 24;
+constexpr int num_columns = 6;
 #elif defined(__AVX512F__)
 constexpr int vector_bytes = 64;
-constexpr int num_accumulators = 24;  // of 32 registers; the rest hold weights and inputs
+constexpr int num_accumulators = 24;  // of 32 registers; the rest hold weights and inputs,
+constexpr int num_columns = 6;        // so many vectors of weights at a time: more would be kept in memory
 #elif defined(__AVX2__)
 constexpr int vector_bytes = 32;
 constexpr int num_accumulators = 12;  // of 16
+constexpr int num_columns = 2;
 #elif defined(__aarch64__)
 constexpr int vector_bytes = 16;
 constexpr int num_accumulators = 24;  // of 32
+constexpr int num_columns = 6;
 #else
 constexpr int vector_bytes = 16;
 constexpr int num_accumulators = 12;  // of 16
+constexpr int num_columns = 2;
 #endif
 
 typedef float Vector __attribute__((vector_size(vector_bytes)));
@@ -50,6 +55,21 @@ inline Vector load(const float *from) {
     Vector value;
     std::memcpy(&value, from, sizeof value);
     return value;
+}
+
+// Exact, however it is done; the compiler's own conversion of vectors takes three times the instructions.
+inline Vector load(const int16_t *from) {
+#if !defined(WAVENET_EMULATED) && defined(__AVX512F__)
+    return (Vector)_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)from)));
+#elif !defined(WAVENET_EMULATED) && defined(__AVX2__)
+    return (Vector)_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)from)));
+#elif defined(__aarch64__)
+    return (Vector)vcvtq_f32_s32(vmovl_s16(vld1_s16(from)));
+#else
+    Vector value;
+    for (int lane = 0; lane < lanes; ++lane) value[lane] = from[lane];
+    return value;
+#endif
 }
 
 inline void store(float *to, Vector value) {
