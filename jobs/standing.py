@@ -10,6 +10,7 @@ from typing import Any
 
 from jobs import accounts, stalls, submitted
 from jobs.attempts import Attempt, read_attempts, read_stalls
+from jobs.exclusions import excluded_hosts
 from jobs.folders import shown
 from jobs.frozen import read_config
 from jobs.ownership import is_alive
@@ -75,6 +76,8 @@ class RunStatus:
     """Those in Slurm's queue: ``job_id``, ``state``, ``reason``, ``nodes``, ``name`` and (expected) ``start``."""
     is_queue_known: bool
     """Whether squeue gave an answer, if it had to be asked."""
+    excluded: list[str]
+    """Hosts that the newest job stays away from, for two faults each without a new checkpoint between them."""
     held: list[dict[str, str]]
     """Jobs that will not start by themselves: ``job_id``, ``reason``, and the ``remedy``."""
     stages: list[dict[str, Any]]
@@ -174,6 +177,7 @@ def look_at(
         stalls=_stalls(run, found),
         jobs=[asdict(job) for job in found.jobs],
         is_queue_known=found.is_queue_known,
+        excluded=excluded_hosts(run),
         held=held(found.jobs),
         stages=[one.to_dict() for one in found.stages],
         stalled=_stalled(found, is_training=is_training, now=now, stall_seconds=stall_seconds),

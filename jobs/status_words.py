@@ -25,6 +25,7 @@ def in_words(state: RunStatus, now: datetime | None = None) -> list[str]:
     lines += [
         f"no progress since {clock(stall['since'], now)} on {stall['host']}: {stall['what']}" for stall in state.stalled
     ]
+    lines += [f"stays away from {', '.join(state.excluded)}, after two faults each"] if state.excluded else []
     lines += [f"held: job {one['job_id']} ({one['reason']}); {one['remedy']}" for one in state.held]
     lines += [f"ended in {state.ended}"] if state.ended else []
     if state.last_decision and not state.jobs and not state.ended and state.stage.startswith(("interrupted", "new")):

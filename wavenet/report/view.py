@@ -25,12 +25,17 @@ _STATES = {
     "requeue": "interrupted by a requeue",
     "node failure": "interrupted by a node failure",
     "crash": "ended by a crash",
+    "hang": "ended by a hang",
+    "out of memory": "ended for want of memory",
+    "hours used up": "stopped: its hours are used up",
     "nan loss": "stopped: the loss was no number",
 }
 
 
 _AFTER = {"user": "a stop by the user", "time limit": "a time limit", "node failure": "a node failure",
-          "requeue": "a requeue", "crash": "a crash", "finished": "an earlier end"}  # fmt: skip
+          "requeue": "a requeue", "crash": "a crash", "hang": "a hang",
+          "out of memory": "memory that ran out", "hours used up": "the end of its hours",
+          "finished": "an earlier end"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -182,10 +187,14 @@ def _attempt_row(attempt: AttemptRow, mark: Restart | None, following: Restart |
         "lost": f"{attempt.lost_steps:,}",
         **attempt_times(attempt.spent),
         "cause": cause,
-        "detail": attempt.detail,
+        "detail": "; ".join(filter(None, [attempt.detail, _stayed_away(attempt)])),
         "accepted": ", ".join(attempt.accepted),
         "damages": "; ".join(attempt.damages),
     }
+
+
+def _stayed_away(attempt: AttemptRow) -> str:
+    return f"it stayed away from {', '.join(attempt.excluded)}" if attempt.excluded else ""
 
 
 def class_rows(material: Material) -> list[dict[str, str]]:
