@@ -21,7 +21,7 @@ from .shell import PATIENCE, Shell, wait_until
 NUM_STEPS = 600
 
 TINY = ["data=data", f"training.num_steps={NUM_STEPS}", *SMALL]
-SLURM = ["cluster=slurm", "cluster.time_limit_minutes=30"]
+SLURM = ["cluster=slurm", "cluster.time_limit_minutes=30", "cluster.restart_pause_seconds=1"]
 CLIPS = ["clips.seconds=3", "clips.min_recording_seconds=3"]
 MUSIC = (
     "from pathlib import Path; from wavenet.synthetic.library import write_library; "
