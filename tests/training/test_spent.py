@@ -11,7 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.attempts import read_attempts, read_stalls
+from jobs.standing import look_at
+from jobs.status_words import in_words
 from wavenet.checkpoint.ledger import Owner
+from wavenet.report.gather import gather
+from wavenet.report.view import attempt_rows
 from wavenet.run_paths import RunPaths
 from wavenet.training.history import HistoryWriter, overtaken_by, read_history
 from wavenet.training.job import Launch
@@ -177,3 +181,23 @@ def test_an_untouched_and_an_interrupted_run_have_the_same_validations(job, tmp_
         (row.step, row.loss, row.per_class) for row in theirs.validations
     ]
     assert np.array_equal([row.loss for row in ours.steps], [row.loss for row in theirs.steps])
+
+
+@pytest.mark.parametrize("damage", ["bit flipped", "cut short"])
+def test_a_damaged_newest_checkpoint_is_named_by_status_and_report(job, damage):
+    """The run goes on from the one before it, and the steps between count as lost."""
+    job = replace(job, training=replace(job.training, checkpoint_steps=(2,)))
+    assert train(job, StopAfter(3), quiet).step == 3
+    weights = job.run.checkpoint(3) / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content if damage == "bit flipped" else content[:-5])
+    lines = []
+    assert train(job, StopRequest(), lines.append).is_finished
+    (told,) = read_history(job.run).attempts[1].damages
+    assert "step-00000003" in told
+    assert any(line.startswith(told) and line.endswith("goes on from step 2") for line in lines)
+    state = look_at(job.run)
+    assert [one["lost_steps"] for one in state.attempts] == [1, 0]
+    assert f"    damaged: {told}; attempt 2 went on from step 2" in in_words(state)
+    assert [row["damages"] for row in attempt_rows(gather(job.run))] == ["", told]
