@@ -58,5 +58,10 @@ def _remedy(job: QueuedJob) -> str | None:
         return f"{_NEVER[job.reason]}; scancel {job.array_id}"
     if job.reason == "JobHeldAdmin":
         return f"scontrol release {job.array_id}; if that is refused, ask the administrators, who hold it"
+    if job.reason == "JobHoldMaxRequeue":  # Slurm 22.05 lets nobody else release it
+        return (
+            f"it lost its node more often than Slurm puts a job back: scontrol release {job.array_id}; if that is "
+            "refused, cancel it and start it again, which goes on from its newest checkpoint"
+        )
     is_held = job.state in _STATES_OF_HELD or job.reason == "JobHeldUser" or "held" in job.reason
     return f"scontrol release {job.array_id}" if is_held else None

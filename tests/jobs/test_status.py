@@ -289,6 +289,12 @@ def test_a_task_whose_log_does_not_grow_is_told(tmp_path: Path) -> None:
         ("REQUEUE_HOLD", "None", "scontrol release 1"),
         ("PENDING", "JobHeldAdmin", "scontrol release 1; if that is refused, ask the administrators, who hold it"),
         ("PENDING", "DependencyNeverSatisfied", "the job before it has failed; scancel 1"),
+        (
+            "REQUEUE_HOLD",
+            "JobHoldMaxRequeue",
+            "it lost its node more often than Slurm puts a job back: scontrol release 1; if that is refused, cancel it "
+            "and start it again, which goes on from its newest checkpoint",
+        ),
     ],
 )
 def test_a_job_that_will_not_start_by_itself_comes_with_its_remedy(state: str, reason: str, remedy: str) -> None:
