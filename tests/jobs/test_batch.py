@@ -348,6 +348,21 @@ def test_a_lost_start_is_a_fault_of_its_host(script: Script, asked: Callable[[],
     assert script.decisions()[-1] == "started on the host n1, which is to be stayed away from: requeued"
 
 
+def test_of_several_nodes_the_one_that_the_program_names_is_at_fault(
+    script: Script, asked: Callable[[], list[str]]
+) -> None:
+    """Where it names none, or a host that is none of them, nobody is."""
+    script.say("scontrol", 'if [ "$2" = hostnames ]; then printf "n1\\nn2\\n"; else echo "$@" >> "$0.asked"; fi')
+    history = script.jobs.parent / "history"
+    history.mkdir()
+    for named in ("", ', "host": "n9"', ', "host": "n2.cluster"', ', "host": "n2"'):
+        row = f'{{"kind": "end", "cause": "hang"{named}}}'
+        (history / "attempt-0001.jsonl").write_text(f"{row}\n", "utf-8")
+        assert "ExcNodeList" not in "".join(asked())
+        script.run("exit 1", most_idle=9, SLURM_JOB_NUM_NODES="2", SLURM_JOB_NODELIST="n[1-2]", SLURMD_NODENAME="n1")
+    assert asked() == ["update JobId=7 StartTime=now+60 ExcNodeList=old1,n2"]
+
+
 def test_starts_that_are_lost_again_and_again_come_to_an_end(script: Script, asked: Callable[[], list[str]]) -> None:
     """The budget counts them, and says so."""
     codes = []

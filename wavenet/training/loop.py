@@ -47,7 +47,10 @@ def train(job: TrainingJob, stop: StopRequest, announce: Announce) -> Outcome:
         LostRankError: another rank is gone; the run can go on.
     """
     training, watch = job.training, Stopwatch(job.launch.began)
-    with Pulse(training.hang_seconds, training.hang_steps) as pulse, Rescue(stop, announce) as rescue:
+    with (
+        Pulse(training.hang_seconds, training.hang_steps) as pulse,
+        Rescue(stop, announce, partial(pulse.tell, is_leaving=True)) as rescue,
+    ):
         pulse.tell(host=job.owner.host, remedy=memory.REMEDY)
         determinism.settle(training.threads)
         dataset = open_dataset(job.data)

@@ -37,9 +37,17 @@ class Rescue:
     right for ever: whoever asks for it afterwards waits until the process ends.
     """
 
-    def __init__(self, stop: StopRequest, announce: Announce, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stop: StopRequest,
+        announce: Announce,
+        leaving: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``leaving`` is called just before this process is left."""
         self._stop = stop
         self._announce = announce
+        self._leaving = leaving
         self._now = now
         self._right = threading.Lock()
         self._is_over = False
@@ -121,4 +129,5 @@ class Rescue:
             except Exception as error:  # whatever it is, this process will be killed in a moment
                 self._announce(f"wavenet: told to stop ({cause}), and the last step could not be saved: {error}")
                 code = getattr(error, "exit_code", WavenetError.exit_code)
+            self._leaving()
             self._stop.leave(code)

@@ -153,7 +153,7 @@ class Sentinel:
         if self._memory.has_killed():
             words = ", ".join(part for part in (self._memory.in_words(), self._facts.get("remedy", "")) if part)
             self._note("out of memory", words)
-        elif self._facts.get("rank"):  # of the first one its launcher says more
+        elif self._facts.get("rank") and not self._facts.get("is_leaving"):  # of the first one its launcher says more
             self._note("crash", f"the process of rank {self._facts['rank']} was killed")
 
     def _end_hang(self, seconds: float) -> None:
