@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import json
 import signal
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -14,12 +17,19 @@ from slurm.devcluster import machine as machines
 from slurm.devcluster import packages
 
 from .conftest import free_name, traces
-from .container_user import BASE, IMAGE, ContainerStory, ContainerUser, is_told, settled
+from .container_user import BASE, IMAGE, ContainerStory, ContainerUser, frozen, settled
 from .shell import PATIENCE, wait_until
 from .user import CLIPS, MUSIC, NUM_STEPS, SLURM, TINY
 
 # Building root and image, if they are not there, may take minutes on a busy machine.
 pytestmark = [pytest.mark.xdist_group("devcluster-k"), pytest.mark.timeout(1500)]
+
+KILL_WAIT = 8  # of these clusters
+NEVER_READ = Path("/opt/wavenet/lib/python3.11/site-packages/torch/utils/model_dump/code.js")
+GENERATE = ["generate.seconds=0.05", "generate.evenly=1", "generate.primings=[silence]"]
+
+Stories = dict[str, ContainerStory]
+"""Runs by what became of them."""
 
 
 @pytest.fixture(scope="module")
@@ -32,43 +42,95 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerUser]:
         yield user
 
 
+@pytest.fixture(scope="module", autouse=True)
+def begun(user: ContainerUser) -> Iterator[Future[Stories]]:
+    """The runs, all at once, beside what is tried without them."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(_live, user)
+
+
 @pytest.fixture(scope="module")
-def stories(user: ContainerUser) -> dict[str, ContainerStory]:
-    """A run that was preempted in the middle, one that nothing happened to, and what became of them."""
+def stories(begun: Future[Stories]) -> Stories:
+    """Runs in whose training something happened, one that nothing happened to, and what became of them."""
+    return begun.result()
+
+
+def _live(user: ContainerUser) -> Stories:
     user.said("python", "-c", MUSIC)
-    # What lies in homes of people who install things for a Python of the host's.
+    _poison(user)
+    user.said("wavenet", "prepare", "source=music", "cluster=local", *CLIPS)
+    lives = {"chain": _chain, "ranks": _ranks, "untouched": _untouched, "cancelled": _cancelled}
+    with ThreadPoolExecutor(len(lives)) as pool:
+        return dict(zip(lives, pool.map(lambda live: live(user), lives.values()), strict=True))
+
+
+def _poison(user: ContainerUser) -> None:
+    """Put into the home folder what lies in those of people who install things for a Python of the host's."""
     packages = user.home / ".local" / "lib" / "python3.11" / "site-packages"
     user.said("mkdir", "--parents", f"/home/{user.name}/{packages.relative_to(user.home)}")
     for name in ("torch", "numpy", "yaml", "sitecustomize"):
         (packages / f"{name}.py").write_text("raise SystemExit('a package of the home folder was imported')\n", "utf-8")
-    user.said("wavenet", "prepare", "source=music", "cluster=local", *CLIPS)
-    preempted = user.train("preempted", "cluster.partition=preemptible", "cluster.cpus_per_task=2")
-    pid = preempted.hold()
-    untouched = user.train("untouched", "cluster.partition=urgent")
-    urgent = "--partition=urgent", "--exclusive", f"--nodelist={preempted.node()}", "--job-name=urgent"
-    user.said("sbatch", *urgent, "--wrap=sleep 600")
-    wait_until(lambda: is_told(pid, signal.SIGTERM), PATIENCE)
-    os.kill(pid, signal.SIGCONT)
-    for story in (preempted, untouched):
-        wait_until(story.is_finished, PATIENCE)
-        story.wait_for_the_end()
-    user("scancel", "--name=urgent")
-    return {"preempted": preempted, "untouched": untouched}
 
 
-def test_it_comes_back_and_ends_with_the_same_bytes(stories: dict[str, ContainerStory]) -> None:
-    """Weights, averages and moments equal those of a run in the same image that nothing happened to."""
-    preempted, untouched = stories["preempted"], stories["untouched"]
-    assert [attempt.cause for attempt in preempted.attempts()] == ["preemption", "finished"]
-    assert [attempt.cause for attempt in untouched.attempts()] == ["finished"]
-    assert preempted.last_files() == untouched.last_files()
-    assert preempted.state() == "COMPLETED"
+def _chain(user: ContainerUser) -> ContainerStory:
+    """All stages on three nodes; the training is preempted in both ways, and then has no more time."""
+    places = ["source=music", "data=data of chain", "cluster.partition=preemptible", "cluster.cpus_per_task=2"]
+    alone = f"cluster.exclude='{','.join(user.nodes[3:])}'"
+    chain = user.run("chain", *places, alone, *CLIPS, *GENERATE, "cluster.max_parallel=3")
+    training = chain["train"]
+    pid = training.hold(1)
+    user.take(training.asked("%N"))
+    training.be_told(pid, signal.SIGTERM)
+    wait_until(lambda: training.asked("%T") == "PENDING", PATIENCE)
+    training.update("Partition=nograce")
+    pid = training.hold(2)
+    user.take(training.asked("%N"))
+    training.be_told(pid, signal.SIGTERM)
+    pid = training.hold(3)
+    # Slurm tells a job of its end 90 + 30 seconds before it, or at once where less is left; then it refuses to requeue.
+    training.update("Requeue=0")
+    *hours, minutes, _ = training.asked("%M").split(":")
+    training.update(f"TimeLimit={int(minutes) + 60 * sum(map(int, hours)) + 2}")
+    training.be_told(pid, signal.SIGUSR2)
+    wait_until((training.run.report / "index.html").exists, 2 * PATIENCE)  # four stages are to come
+    wait_until(lambda: "-chain" not in user.said("squeue", "--noheader", "--format=%j"), PATIENCE)
+    return training
 
 
-def test_the_grace_time_is_used(stories: dict[str, ContainerStory]) -> None:
-    """No step is lost: the signal reaches Python through the runtime, and the image stays readable meanwhile."""
-    before, after = stories["preempted"].attempts()
-    assert after.resumed_step == before.last_step > 0
+def _ranks(user: ContainerUser) -> ContainerStory:
+    """Two ranks on two nodes; one hangs when they are preempted, so that the other waits in the middle of a step.
+
+    The image is still read meanwhile.
+    """
+    places = [f"cluster.sbatch=['nodelist={','.join(user.nodes[3:])}']", "cluster.nodes=2", "training.processes=2"]
+    ranks = user.train("ranks", *places, "cluster.partition=preemptible")
+    wait_until(lambda: ranks.trains(1), PATIENCE)
+    inside = ranks.pids()
+    with frozen(inside[1]):
+        user.take(user.nodes[4])
+        wait_until(lambda: "told" in ranks.rows(1), PATIENCE)
+        assert (Path(f"/proc/{inside[0]}/root") / NEVER_READ.relative_to("/")).read_bytes()
+        wait_until(lambda: "end" in ranks.rows(1), PATIENCE)
+    wait_until(ranks.is_finished, PATIENCE)
+    ranks.wait_for_the_end()
+    return ranks
+
+
+def _untouched(user: ContainerUser) -> ContainerStory:
+    untouched = user.train("untouched", "cluster.partition=urgent", f"cluster.sbatch=['nodelist={user.nodes[3]}']")
+    wait_until(untouched.is_finished, PATIENCE)
+    untouched.wait_for_the_end()
+    return untouched
+
+
+def _cancelled(user: ContainerUser) -> ContainerStory:
+    """By its user, with a bare scancel."""
+    cancelled = user.train("cancelled", "cluster.partition=urgent", f"cluster.sbatch=['nodelist={user.nodes[3]}']")
+    pid = cancelled.hold()
+    user.said("scancel", cancelled.job)
+    cancelled.be_told(pid, signal.SIGTERM)
+    cancelled.wait_for_the_end()
+    return cancelled
 
 
 def test_it_is_a_recent_slurm(user: ContainerUser) -> None:
@@ -93,7 +155,66 @@ def test_a_missing_image_is_refused(user: ContainerUser) -> None:
     assert "cluster.container.image='missing.sif' is not there" in refused.stderr
 
 
-def test_a_run_stays_in_its_image(user: ContainerUser, stories: dict[str, ContainerStory]) -> None:
+def test_it_comes_back_and_ends_with_the_same_bytes(stories: Stories) -> None:
+    """All stages in the image, from music to report, through a preemption with grace time, one without, a time limit."""
+    chain = stories["chain"]
+    assert chain.causes() == ["preemption", "preemption", "time limit", "finished"], chain.logs()
+    assert stories["untouched"].causes() == ["finished"]
+    assert chain.last_files() == stories["untouched"].last_files()
+    assert len(list(chain.run.generated.glob("gen_*.mp3"))) == 5
+    used = {
+        json.loads(path.read_text("utf-8").splitlines()[0])["versions"].get("image")
+        for path in chain.run.history.iterdir()
+    }
+    assert len(used) == 1
+    assert used != {None}
+
+
+def test_no_step_is_lost(stories: Stories) -> None:
+    """Every signal reaches Python through the runtime."""
+    attempts = stories["chain"].attempts()
+    assert [after.resumed_step for after in attempts[1:]] == [before.last_step for before in attempts[:-1]]
+    assert attempts[0].last_step > 0
+
+
+def test_another_job_takes_over_in_the_image(stories: Stories) -> None:
+    """It learns from outside that the first one is over, and the stages after it that they have to wait for it."""
+    chain = stories["chain"]
+    jobs = [attempt.job_id for attempt in chain.attempts()]
+    assert jobs[:3] == [chain.job] * 3
+    assert jobs[3] != chain.job
+    decisions = chain.decisions()
+    assert f"handed over to job {jobs[3]}\n" in decisions
+    assert decisions.count(": the stage before is not over: handed over to job ") == 4
+    assert "given up" not in decisions
+
+
+def test_a_cancelled_run_says_so(stories: Stories) -> None:
+    """Inside, its signal is that of a preemption; Slurm knows better, and nothing comes back."""
+    cancelled = stories["cancelled"]
+    assert cancelled.causes() == ["user"]
+    assert cancelled.state() == "CANCELLED"
+
+
+def test_ranks_on_two_nodes_end_with_the_same_bytes(stories: Stories) -> None:
+    """Each in a container, they find each other, and again after a preemption."""
+    ranks = stories["ranks"]
+    assert ranks.causes() == ["preemption", "finished"], ranks.logs()
+    assert [ranks.rows(attempt)["start"]["processes"] for attempt in (1, 2)] == [2, 2]
+    assert ranks.last_files() == stories["untouched"].last_files()
+
+
+def test_the_whole_grace_time_is_used(user: ContainerUser, stories: Stories) -> None:
+    """A step that does not end is waited for beyond KillWait, all that a signal alone allows, and then left in time."""
+    ranks = stories["ranks"]
+    told, end = (datetime.fromisoformat(ranks.rows(1)[kind]["time"]) for kind in ("told", "end"))
+    assert (end - told).total_seconds() > KILL_WAIT
+    before, after = ranks.attempts()
+    assert "longer than the time left" in before.detail
+    assert after.resumed_step == before.last_step > 0
+
+
+def test_a_run_stays_in_its_image(user: ContainerUser, stories: Stories) -> None:
     """Outside, or in another, it goes on only if its user says so."""
     more = ["run=untouched", *TINY, f"training.num_steps={NUM_STEPS + 1}", "cluster=local"]
     outside = user("wavenet", "train", *more, "accept=[training.num_steps]")
