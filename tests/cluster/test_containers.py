@@ -156,7 +156,7 @@ def test_a_missing_image_is_refused(user: ContainerUser) -> None:
 
 
 def test_it_comes_back_and_ends_with_the_same_bytes(stories: Stories) -> None:
-    """All stages in the image, from music to report, through a preemption with grace time, one without, a time limit."""
+    """All stages in the image, through a preemption with grace time, one without it, and a time limit."""
     chain = stories["chain"]
     assert chain.causes() == ["preemption", "preemption", "time limit", "finished"], chain.logs()
     assert stories["untouched"].causes() == ["finished"]
