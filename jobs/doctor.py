@@ -70,7 +70,7 @@ def _examined(keys: DoctorKeys, display: Display | None) -> Iterable[list[Findin
     cluster = keys.cluster
     is_slurm = cluster.executor is Executor.slurm
     here = Group(f"this machine ({host_name()})")
-    found, numerics = machine.examine(here, machine.Wants() if is_slurm else machine.Wants.of(cluster))
+    found, numerics = machine.examine(here, machine.Wants.to_submit(cluster) if is_slurm else machine.Wants.of(cluster))
     yield found
     folders = {"runs": absolute(keys.root), "data": absolute(keys.data)}
     if keys.run:

@@ -24,7 +24,7 @@ from wavenet.errors import UsageError
 from wavenet.model.config import Conditioning, ModelConfig
 from wavenet.run_paths import RunPaths
 from wavenet.settings import key
-from wavenet.shards.index import Dataset, open_dataset
+from wavenet.shards.index import DatasetFacts, describe_dataset, open_dataset
 from wavenet.training.config import TrainingConfig
 from wavenet.training.room import room_needed
 
@@ -52,8 +52,10 @@ def train(keys: TrainKeys, watch: Watch = nobody) -> None:
         print_plan([submission(keys)])
         return
     run = run_paths(keys.run, keys.root)
-    dataset = open_dataset(absolute(keys.data))
-    if keys.cluster.executor is Executor.slurm:
+    # A login node that only submits has nothing to open shards with; there each attempt looks at them.
+    is_here = keys.cluster.executor is Executor.local
+    dataset = open_dataset(absolute(keys.data)) if is_here else describe_dataset(absolute(keys.data))
+    if not is_here:
         require_slurm()
     require_not_queued(run, takeover=keys.takeover)
     require_free(run, takeover=keys.takeover)
@@ -91,7 +93,7 @@ def _train_here(run: RunPaths, keys: TrainKeys, order: tasks.TrainOrder, display
     display.line(f"finished at step {outcome.step}; checkpoints are in {shown(run.checkpoints)}")
 
 
-def fitting(model: ModelConfig, dataset: Dataset) -> ModelConfig:
+def fitting(model: ModelConfig, dataset: DatasetFacts) -> ModelConfig:
     """``model`` with one condition for each class of the data.
 
     Raises:
@@ -104,7 +106,7 @@ def fitting(model: ModelConfig, dataset: Dataset) -> ModelConfig:
     return replace(model, num_conditions=len(dataset.classes))
 
 
-def _freeze(run: RunPaths, keys: TrainKeys, model: ModelConfig, dataset: Dataset) -> tuple[str, ...]:
+def _freeze(run: RunPaths, keys: TrainKeys, model: ModelConfig, dataset: DatasetFacts) -> tuple[str, ...]:
     config = RunConfig(
         preset=keys.preset,
         seed=keys.seed,
@@ -122,7 +124,7 @@ def _is_finished(run: RunPaths, training: TrainingConfig) -> bool:
     return any(checkpoint.step >= training.num_steps for checkpoint in list_committed(run))
 
 
-def ordered(run: RunPaths, keys: TrainKeys, dataset: Dataset, notice: Notice) -> tasks.TrainOrder:
+def ordered(run: RunPaths, keys: TrainKeys, dataset: DatasetFacts, notice: Notice) -> tasks.TrainOrder:
     """What an attempt is to do, with the run's configuration frozen, or held against the frozen one."""
     model = fitting(keys.model, dataset)
     accept = _freeze(run, keys, model, dataset)

@@ -7,10 +7,10 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from jobs.checks.finding import Finding, Group
 from jobs.cluster import ClusterConfig
+from jobs.container import ContainerConfig
 from jobs.environment import num_cores
 
 _SECONDS = 30
@@ -28,23 +28,26 @@ class Numerics:
 
 @dataclass(frozen=True)
 class Wants:
-    """What a job is to find: so many GPUs and cores, and the runtime of a container where it has an ``image``."""
+    """What a job is to find: so many GPUs and cores, and what starts its container where it has one."""
 
     gpus: int = 0
     cores: int = 1
-    image: str = ""
-    runtime: str = ""
+    container: ContainerConfig = ContainerConfig()
 
     @classmethod
     def of(cls, cluster: ClusterConfig) -> Wants:
         """Of a job of this profile."""
-        container = cluster.container
-        return cls(cluster.gpus_per_node, max(1, cluster.cpus_per_task), container.image, container.runtime.value)
+        return cls(cluster.gpus_per_node, max(1, cluster.cpus_per_task), cluster.container)
+
+    @classmethod
+    def to_submit(cls, cluster: ClusterConfig) -> Wants:
+        """Of the machine that jobs of this profile are submitted from."""
+        return cls(container=cluster.container)
 
 
 def examine(group: Group, wants: Wants) -> tuple[list[Finding], Numerics]:
     """Look at the machine that this runs on."""
-    torch, numerics = _torch(group)
+    torch, numerics = _torch(group, wants)
     return [
         _python(group),
         torch,
@@ -64,10 +67,12 @@ def _python(group: Group) -> Finding:
     )
 
 
-def _torch(group: Group) -> tuple[Finding, Numerics]:
+def _torch(group: Group, wants: Wants) -> tuple[Finding, Numerics]:
     try:
         import torch
     except (ImportError, OSError) as error:
+        if wants.container.image:
+            return group.ok("torch", "torch is not here; jobs have that of their image"), Numerics()
         reason = " ".join(str(error).split())
         remedy = "make the environment again on this kind of machine: `make environment`"
         return group.problem("torch", f"torch cannot be imported: {reason}", remedy), Numerics()
@@ -106,30 +111,32 @@ def _ffmpeg(group: Group) -> Finding:
 
 
 def _packaged_ffmpeg() -> str | None:
-    import imageio_ffmpeg
-
     try:
+        import imageio_ffmpeg
+
         return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError:
+    except (ImportError, RuntimeError):
         return None
 
 
 def _runtimes(group: Group, wants: Wants) -> Finding:
     found = [name for name in _RUNTIMES if shutil.which(name)]
     told = f"container runtimes: {', '.join(found) or 'none'}"
-    if not wants.image:
+    container = wants.container
+    if not container.image:
         return group.ok("containers", told if found else f"{told}, and none is needed")
-    if not Path(wants.image).exists():
-        found_not = f"jobs are to run in the image {wants.image}, which is not there"
+    if container.file is not None and not container.file.exists():
+        found_not = f"jobs are to run in the image {container.image}, which is not there"
         return group.problem(
             "containers", found_not, "correct cluster.container.image, or put it on a shared file system"
         )
-    if wants.runtime not in found:
+    if shutil.which(container.runtime.program) is None:
         remedy = (
             "load its module in cluster.setup, or set cluster.container.runtime or an empty cluster.container.image"
         )
-        return group.problem("containers", f"jobs are to run in an image by {wants.runtime}; {told}", remedy)
-    return group.ok("containers", f"{told}; the image {wants.image} is there")
+        told = f"jobs are to run in an image by {container.runtime.value}, and {container.runtime.program} is not here"
+        return group.problem("containers", told, remedy)
+    return group.ok("containers", f"{told}; the image {container.image} is there")
 
 
 def _output(*command: str) -> str:

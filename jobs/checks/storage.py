@@ -127,8 +127,12 @@ _LOCK_REMEDY = "nothing, if you start a run from one place; else ask for a mount
 
 def _hdf5(own: Path, group: Group) -> Finding:
     """Shards are HDF5: written as a whole, read without HDF5's own locks."""
-    import h5py
-    import numpy as np
+    try:
+        import h5py
+        import numpy as np
+    except ImportError:
+        remedy = "nothing, where jobs run in an image; else make the environment again: `make environment`"
+        return group.warning("hdf5", "HDF5 files were not tried: h5py is not here", remedy)
 
     path = own / "probe.h5"
     try:

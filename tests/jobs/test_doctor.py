@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 from jobs.checks import machine, partition, settings, storage
 from jobs.checks.finding import Finding, Group, Level
 from jobs.cluster import ClusterConfig, Executor
+from jobs.container import ContainerConfig
 from jobs.doctor import in_words
+from jobs.runtimes import Runtime
 from jobs.slurm_times import seconds_of
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -215,11 +218,24 @@ def test_a_gpu_that_is_not_there_is_a_problem() -> None:
 def test_a_container_that_cannot_be_started_is_a_problem(tmp_path: Path, image: str, words: str) -> None:
     """Neither without the image nor without what starts it."""
     (tmp_path / "image.sif").touch()
-    wants = machine.Wants(image=str(tmp_path / image), runtime="singularity")
+    wants = machine.Wants(container=ContainerConfig(image=str(tmp_path / image), runtime=Runtime.singularity))
     (found,) = [one for one in machine.examine(GROUP, wants)[0] if one.check == "containers"]
     assert found.level is Level.problem
     assert words in found.found
     assert "cluster.container.image" in found.remedy
+
+
+def test_a_login_node_needs_no_torch_where_jobs_have_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a problem where they have none."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "image.sif").touch()
+
+    def levels(image: str) -> dict[str, Level]:
+        wants = machine.Wants(container=ContainerConfig(image=image))
+        return {one.check: one.level for one in machine.examine(GROUP, wants)[0]}
+
+    assert levels(str(tmp_path / "image.sif"))["torch"] is Level.ok
+    assert levels("")["torch"] is Level.problem
 
 
 def test_this_machine_is_told_group_by_group(tmp_path: Path, wavenet: Run) -> None:

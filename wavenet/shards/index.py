@@ -18,10 +18,20 @@ from wavenet.durable import storage_errors, write_json
 from wavenet.errors import InputError
 from wavenet.shards.layout import FORMAT, ClassFacts, Clip, ClipRow, DataPaths
 from wavenet.shards.plan import Plan, nothing_taken, read_plan
-from wavenet.shards.read import Dataset, open_shard
+from wavenet.shards.read import Dataset, DatasetFacts, open_shard
 from wavenet.shards.write import Fault, Sidecar, read_sidecar
 
-__all__ = ["ClassFacts", "Clip", "Dataset", "build_index", "is_prepared", "open_dataset", "read_facts"]
+__all__ = [
+    "ClassFacts",
+    "Clip",
+    "Dataset",
+    "DatasetFacts",
+    "build_index",
+    "describe_dataset",
+    "is_prepared",
+    "open_dataset",
+    "read_facts",
+]
 
 
 def build_index(data: Path) -> dict[str, Any]:
@@ -49,6 +59,18 @@ def build_index(data: Path) -> dict[str, Any]:
     facts = _facts(paths, plan, sidecars, rows, recordings)
     write_json(paths.index, facts)
     return facts
+
+
+def describe_dataset(folder: Path) -> DatasetFacts:
+    """What the data folder ``folder`` holds, by its index alone; no shard is opened.
+
+    Raises:
+        InputError: it is not prepared, of another format, or a shard is missing or cut short.
+    """
+    facts = read_facts(folder)
+    for entry in facts["shards"]:
+        _check_size(folder / entry["file"], entry["bytes"])
+    return DatasetFacts(facts)
 
 
 def open_dataset(folder: Path) -> Dataset:
@@ -98,12 +120,9 @@ def read_facts(folder: Path) -> dict[str, Any]:
 def is_prepared(data: Path, request: str) -> bool:
     """Whether the folder ``data`` is complete for the plan whose digest is ``request``."""
     try:
-        facts = read_facts(data)
-        for entry in facts["shards"]:
-            _check_size(data / entry["file"], entry["bytes"])
+        return bool(describe_dataset(data).facts()["request"] == request)
     except InputError:
         return False
-    return bool(facts["request"] == request)
 
 
 def _check_size(path: Path, expected_bytes: int) -> None:

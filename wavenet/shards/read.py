@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +36,8 @@ def open_shard(path: Path) -> Shard:
     Raises:
         InputError: the file is not a shard.
     """
+    import h5py
+
     try:
         # Unlocked: a shard never changes, and locks fail on some cluster file systems.
         with h5py.File(path, "r", locking=False) as file:
@@ -59,25 +60,16 @@ def verify_shard(shard: Shard) -> bool:
     return digest.hexdigest() == shard.digest
 
 
-class Dataset:
-    """All clips of a data folder.
-
-    Reading is safe in threads and after a fork, and a dataset can be sent to another process: samples are mapped when
-    they are first needed, and HDF5, whose lock is global, is done with by then.
+class DatasetFacts:
+    """What is known of a data folder without opening a shard.
 
     Attributes:
         classes: facts by class id.
-        train, validation: clips in the order of shards; a recording's clips are all in one of the two.
     """
 
-    def __init__(self, facts: dict[str, Any], shards: tuple[Shard, ...]) -> None:
+    def __init__(self, facts: dict[str, Any]) -> None:
         self._facts = facts
-        self._shards = shards
-        self._maps: dict[int, NDArray[np.int16]] = {}
         self.classes = tuple(ClassFacts(**one) for one in facts["classes"])
-        held_out = frozenset(facts["validation"])
-        self.train = tuple(clip for clip in _clips(shards) if clip.recording_digest not in held_out)
-        self.validation = tuple(clip for clip in _clips(shards) if clip.recording_digest in held_out)
 
     @property
     def digest(self) -> str:
@@ -91,6 +83,25 @@ class Dataset:
     def facts(self) -> dict[str, Any]:
         """The content of ``index.json``."""
         return self._facts
+
+
+class Dataset(DatasetFacts):
+    """All clips of a data folder.
+
+    Reading is safe in threads and after a fork, and a dataset can be sent to another process: samples are mapped when
+    they are first needed, and HDF5, whose lock is global, is done with by then.
+
+    Attributes:
+        train, validation: clips in the order of shards; a recording's clips are all in one of the two.
+    """
+
+    def __init__(self, facts: dict[str, Any], shards: tuple[Shard, ...]) -> None:
+        super().__init__(facts)
+        self._shards = shards
+        self._maps: dict[int, NDArray[np.int16]] = {}
+        held_out = frozenset(facts["validation"])
+        self.train = tuple(clip for clip in _clips(shards) if clip.recording_digest not in held_out)
+        self.validation = tuple(clip for clip in _clips(shards) if clip.recording_digest in held_out)
 
     def read(self, clip: Clip, first: int, stop: int) -> NDArray[np.int16]:
         """Return a copy of the samples [first, stop) of ``clip``.
@@ -130,7 +141,9 @@ def _clips(shards: tuple[Shard, ...]) -> list[Clip]:
     ]
 
 
-def _column(table: h5py.Group, name: str) -> list[Any]:
+def _column(table: Any, name: str) -> list[Any]:
+    import h5py
+
     column = table[name]
     is_text = h5py.check_string_dtype(column.dtype) is not None
     values: list[Any] = (column.asstr()[()] if is_text else column[()]).tolist()

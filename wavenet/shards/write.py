@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +28,7 @@ SILENT: Final = "silent"
 CHANGED: Final = "changed since it was catalogued"
 GONE: Final = "gone since it was catalogued"
 
-_COLUMN_TYPES = {"int": np.int64, "bool": np.bool_, "float": np.float64, "str": h5py.string_dtype("utf-8")}
+_COLUMN_TYPES = {"int": np.int64, "bool": np.bool_, "float": np.float64}
 
 
 @dataclass(frozen=True)
@@ -124,6 +123,9 @@ def cut_recording(source: Path, recording: PlannedRecording, config: ClipsConfig
 
 def write_clips(path: Path, clips: list[tuple[ClipRow, NDArray[np.int16]]], sample_rate_hz: int) -> str:
     """Write the shard ``path`` in one step and return its digest."""
+    import h5py
+
+    types = {**_COLUMN_TYPES, "str": h5py.string_dtype("utf-8")}
     digest = hashlib.sha256()
     # In memory first: on a full disk HDF5 drops what it cannot write, and only complains on descriptor 2.
     image = io.BytesIO()
@@ -136,7 +138,7 @@ def write_clips(path: Path, clips: list[tuple[ClipRow, NDArray[np.int16]]], samp
             digest.update(row.to_json_line().encode())
         for column in fields(ClipRow):
             values = [getattr(row, column.name) for row, _ in clips]
-            file.create_dataset(f"clips/{column.name}", (len(clips),), _COLUMN_TYPES[str(column.type)], values)
+            file.create_dataset(f"clips/{column.name}", (len(clips),), types[str(column.type)], values)
         file.attrs.update({"format": FORMAT, "sample_rate_hz": sample_rate_hz, "digest": digest.hexdigest()})
     write_bytes(path, image.getvalue())
     return digest.hexdigest()
