@@ -6,7 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from containers import cache, context, inside, root
+from containers import base, cache, context, inside, root
 
 _PARTS = ("wavenet", "jobs", "slurm", "containers")
 _LOOSE = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE")
@@ -23,8 +23,9 @@ def image(folder: Path) -> Path:
     def make(place: Path) -> None:
         gathered = place / "context"
         gathered.mkdir()
-        with ThreadPoolExecutor(1) as beside:
+        with ThreadPoolExecutor(2) as beside:  # each waits for the network in turn
             made_root = beside.submit(root.root, folder)
+            beside.submit(base.local, folder)
             context.write(context.Wanted("cpu", context.LOCAL), gathered, folder)
         inside.build_sif(made_root.result(), gathered, place / "wavenet.sif", inside.QUICK)
         cache.remove(gathered)
