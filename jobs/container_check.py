@@ -46,7 +46,8 @@ print(json.dumps({
 }))
 """
 _ARCHITECTURE = re.compile(r"architecture \((\w+)\) could not run on the host's \((\w+)\)")
-_FOREIGN = re.compile(r"exec format error", re.IGNORECASE)
+# ch-run lets a shell read what the kernel does not know, and that complains of the first bytes.
+_FOREIGN = re.compile(r"exec format error|\x7fELF|: \d+: syntax error", re.IGNORECASE)
 _NO_PYTHON = re.compile(r"no such file or directory|executable file .*not found|not found in|permission denied", re.I)
 
 
@@ -156,6 +157,7 @@ def _started(container: Container) -> dict[str, Any]:
             env={**known, **container.settings()},
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
             stdin=subprocess.DEVNULL,
             timeout=_PATIENCE_SECONDS,

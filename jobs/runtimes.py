@@ -85,10 +85,12 @@ def _apptainer(start: Start) -> list[str]:
 
 
 def _podman(start: Start) -> list[str]:
-    """The user stays who he is, and processes and hosts keep their numbers and names: a run's ledger has them."""
-    shared = ["--userns=keep-id", "--pid=host", "--ipc=host", "--uts=host", "--network=host"]
-    # Left in the cgroup of the job, which ends them; without a service to ask for another one.
-    kept = ["--cgroups=disabled", "--security-opt=label=disable", "--pids-limit=-1", "--log-driver=none"]
+    """Inside, the user is root, and whatever is written is the user's outside.
+
+    Processes and hosts keep their numbers and names, which a run's ledger has.
+    """
+    shared = ["--pid=host", "--uts=host", "--network=host", "--volume=/dev/shm:/dev/shm"]
+    kept = ["--read-only", "--security-opt=label=disable", "--log-driver=none"]
     gpu = {
         Gpu.nvidia: ["--device=nvidia.com/gpu=all"],
         Gpu.amd: ["--device=/dev/kfd", "--device=/dev/dri", "--group-add=keep-groups"],
@@ -97,7 +99,8 @@ def _podman(start: Start) -> list[str]:
     binds = [f"--volume={_both(bind)}" for bind in start.binds]
     image = _podman_image(start.image)
     return [
-        *("podman", "run", "--rm", "--entrypoint=[]", f"--workdir={start.folder}"),
+        # There is no service in a job that could be asked for a cgroup.
+        *("podman", "--cgroup-manager=cgroupfs", "run", "--rm", "--entrypoint=[]", f"--workdir={start.folder}"),
         *(*shared, *kept, *gpu, *known, *binds, *start.options, *image),
     ]
 
