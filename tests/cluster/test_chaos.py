@@ -1,0 +1,113 @@
+"""A run to which one thing after another happens ends in the bytes of one that was left alone, and says what it lost.
+
+`make chaos N=100` lets a hundred things happen; here are a few, and the limit at which Slurm itself gives up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from jobs.costs import Cost
+from slurm.devcluster import nodes
+from tests.chaos import campaign as campaigns
+from tests.chaos.campaign import GRACE_SECONDS, NUM_NODES, SETTINGS, Outcome, campaign, plan, small_disk, table
+from tests.chaos.faults import FAULTS
+
+from .shell import PATIENCE, wait_until
+from .user import User
+
+# One worker brings the cluster up, once.
+pytestmark = [pytest.mark.xdist_group("devcluster-h"), pytest.mark.timeout(1200)]
+
+FEW = 8
+SEED = 1
+SLURMS_LIMIT = 5  # restarts after a lost node or a failed launch
+
+
+@pytest.fixture(scope="module")
+def disk() -> Iterator[Path]:
+    """There before the nodes are, or they would not see it."""
+    with small_disk() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def user(possible: None, disk: Path, settle_in: Callable[..., User]) -> User:
+    return settle_in("h", num_nodes=NUM_NODES, grace_seconds=GRACE_SECONDS, is_isolated=True, settings=SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def outcome(user: User, disk: Path) -> Outcome:
+    return campaign(user, disk, plan(FEW, SEED), SEED, print)
+
+
+def test_it_ends_in_the_same_bytes_and_loses_no_more_than_it_may(outcome: Outcome) -> None:
+    """Killed in a commit, at start-up and at shutdown, told twice, preempted, damaged, on a full disk, cut off."""
+    assert outcome.found == []
+    assert len(outcome.costs) == FEW
+    assert outcome.num_attempts >= FEW
+
+
+def test_the_process_behind_the_cut_network_was_fenced(outcome: Outcome, disk: Path) -> None:
+    """It lived on, beside its successor, and ended by itself with the code that is never started again."""
+    decisions = (disk / "victim" / "jobs" / "decisions.log").read_text("utf-8")
+    assert re.search(r"ended with 8, which would come again: not requeued", decisions)
+
+
+def test_the_table_tells_of_every_fault(outcome: Outcome) -> None:
+    """How often, what was lost, and how long it took."""
+    lines = list(table(outcome.costs))
+    assert len(lines) == 2 + FEW
+    assert all(
+        re.fullmatch(r"\| .+ \| 1 \| \d+, \d+ \(\d+\) \| (\d+, \d+|another came first) \|", line) for line in lines[2:]
+    )
+
+
+def test_a_step_too_many_would_be_noticed() -> None:
+    """Of what was told in time none may be lost, of what was not, those since the last checkpoint."""
+    told, killed = Cost("scontrol requeue", None, 1, 1.0), Cost("SIGKILL", None, 11, 1.0)
+    assert len(campaigns.too_dear([told, killed])) == 2
+    assert campaigns.too_dear([Cost("SIGKILL", None, 10, 1.0)]) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_full_campaign_has_every_fault_at_least_five_times(seed: int) -> None:
+    """Twice as often those in commits, at start-up and at shutdown; never a start that is hit after another one."""
+    order = plan(100, seed)
+    counts = Counter(fault.name for fault in order)
+    assert counts == {fault.name: 5 * fault.weight for fault in FAULTS}
+    assert {name for name, count in counts.items() if count == 10} == {
+        "SIGKILL in a commit",
+        "SIGKILL at start-up",
+        "SIGKILL at shutdown",
+    }
+    careful = [after for before, after in pairwise(order) if before.at_start or before.takes_node]
+    assert not any(fault.at_start for fault in careful)
+    assert order == plan(100, seed)
+    assert order != plan(100, seed + 1)
+
+
+def test_slurm_holds_a_job_that_lost_its_node_too_often_and_status_says_what_to_do(user: User) -> None:
+    """The node restarts faster than Slurm misses it; whoever starts the run again goes on."""
+    cluster = user.shell.cluster
+    node = cluster.nodes[-1]
+    story = user.train("limit", f"cluster.sbatch=['nodelist={node}']", "training.num_steps=3")
+    for _ in range(SLURMS_LIMIT):
+        story.shell.wait_for_state(story.job, "RUNNING", seconds=PATIENCE)
+        nodes.power_off(cluster, node)
+        nodes.boot(cluster, node)
+        wait_until(lambda: story.shell.state(story.job) != "RUNNING", PATIENCE)
+    wait_until(lambda: "JobHoldMaxRequeue" in user.wavenet("status", "run=limit"), PATIENCE)
+    said = user.wavenet("status", "run=limit")
+    assert f"scontrol release {story.job}" in said
+    assert "cancel it and start it again, which goes on from its newest checkpoint" in said
+    user.wavenet("cancel", "run=limit")
+    again = user.train("limit", "training.num_steps=3")
+    again.shell.wait_for_state(again.job, "COMPLETED", seconds=PATIENCE)
+    assert again.causes()[-1] == "finished"
