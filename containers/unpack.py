@@ -80,7 +80,7 @@ def _members(layer: tarfile.TarFile, target: Path) -> Iterator[tarfile.TarInfo]:
     for member in layer:
         place = target / member.name
         # Removing follows links as well as writing, which the filter watches.
-        if not place.parent.resolve().is_relative_to(target.resolve()):
+        if place != target and not place.parent.resolve().is_relative_to(target.resolve()):
             raise ValueError(f"{member.name} leads out of it")
         if place.name == _HIDES_ALL:
             for hidden in place.parent.iterdir():
