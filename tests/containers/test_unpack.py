@@ -49,7 +49,12 @@ def test_a_layer_lies_over_those_below_it(tmp_path: Path) -> None:
     """It adds files, puts others in their place, and hides some."""
     below = layer_of(
         (".", None),
-        ("app", None), ("app/kept", "1"), ("app/changed", "1"), ("app/gone", "1"), ("old", None), ("old/a", "1")
+        ("app", None),
+        ("app/kept", "1"),
+        ("app/changed", "1"),
+        ("app/gone", "1"),
+        ("old", None),
+        ("old/a", "1"),
     )
     above = layer_of(("app/changed", "2"), ("app/.wh.gone", ""), ("app/new", "2"), ("old/.wh..wh..opq", ""))
     unpack(archive_of(tmp_path, below, above), tmp_path / "image")
