@@ -14,7 +14,8 @@ from wavenet.training.rows import Row, Rows, fence, first, newest_up_to, parse, 
 from wavenet.training.spent import Spent, Stalls, kept_steps, spent_of, stalls_of
 
 _HEAD_BYTES = 2048  # of the rows after the first one, up to the first step's
-_TAIL_BYTES = 8192
+_TAIL_BYTES = 8192  # of the newest attempt, whose speed is told
+_SHORT_TAIL_BYTES = 4096
 _BLOCK_BYTES = 4096  # longer than any row that may stand between two steps
 
 
@@ -84,7 +85,7 @@ def _both_ends(files: Sequence[Path]) -> list[_Ends]:
             end = min(size, counted.get(number, size))
             head = file.readline()[:end]
             begun = len(head)
-            tail = max(begun, end - _TAIL_BYTES)
+            tail = max(begun, end - (_SHORT_TAIL_BYTES if found else _TAIL_BYTES))
             first_rows = file.read(min(_HEAD_BYTES, tail - begun))
             file.seek(tail)
             begin = list(parse([head, *first_rows.split(b"\n")]))

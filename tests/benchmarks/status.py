@@ -16,7 +16,8 @@ from wavenet.checkpoint.ledger import Ledger, Owner
 from wavenet.model.config import ModelConfig
 from wavenet.run_paths import RunPaths
 from wavenet.training.config import TrainingConfig
-from wavenet.training.history import HistoryWriter
+from wavenet.training.history import HistoryWriter, overtaken_by
+from wavenet.training.stopwatch import Stopwatch
 
 NUM_RUNS = 50
 NUM_ATTEMPTS = 4
@@ -26,13 +27,23 @@ REPETITIONS = 3
 
 def _attempt(run: RunPaths, number: int) -> None:
     ledger = Ledger.claim(run, Owner("node1", 1, 1, "12", number))
-    history = HistoryWriter(run, ledger.attempt)
+    overtook = overtaken_by(run, ledger.attempt)
+    history, watch = HistoryWriter(run, ledger.attempt), Stopwatch()
     first = number * STEPS
     history.append(
-        "start", attempt=ledger.attempt, host="node1", pid=1, job_id="12", resumed_step=first, num_steps=9999
+        "start",
+        attempt=ledger.attempt,
+        host="node1",
+        pid=1,
+        job_id="12",
+        resumed_step=first,
+        num_steps=9999,
+        overtook=overtook,
     )
     for step in range(first + 1, first + STEPS + 1):
-        history.append("step", step=step, loss=2.5, seconds=0.25, learning_rate=1e-3, gradient_norm=1.0)
+        history.append(
+            "step", step=step, loss=2.5, seconds=0.25, learning_rate=1e-3, gradient_norm=1.0, **watch.add("steps", 0.25)
+        )
     for commit in range(1, COMMITS + 1):
         ledger.append("commit", step=first + commit * STEPS // COMMITS, payload="x", digest="x", bytes=1)
     history.append("end", cause="preemption", step=first + STEPS, detail="")
