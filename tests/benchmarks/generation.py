@@ -1,7 +1,7 @@
 """The speed of generation, as shares of what the processor could do in the same run.
 
 Rates count the processor time of the working thread, in short slices in which the things that are compared take turns:
-other programs on the machine disturb them little, and all alike. Every rate is the median of its slices, and every ratio
+other programs on the machine disturb them little, and all alike. Every rate is the median of its slices, every ratio
 that of the two medians printed beside it.
 """
 
@@ -18,13 +18,14 @@ from dataclasses import replace
 import torch
 
 from tests.benchmarks.measurements import NUM_GENRES, Measurement, preset
-from wavenet.generation.config import SamplingConfig
+from wavenet.generation.config import SamplingConfig, Variant
 from wavenet.generation.incremental import IncrementalNetwork
 from wavenet.generation.native.library import Library, find_library
 from wavenet.generation.native.packing import PackedModel
 from wavenet.generation.native.streams import Kernel, Stream, new_streams
 from wavenet.generation.sampler import Sampler
 from wavenet.generation.streams import StreamRequest
+from wavenet.generation.variants import choose, runnable
 from wavenet.model.arrays import initial_arrays
 from wavenet.model.config import ModelConfig
 from wavenet.model.network import WaveNet
@@ -62,12 +63,14 @@ def _taken(work: Callable[[], object]) -> float:
 class Native:
     """A model in the kernel's hands, and the peak of the same instructions."""
 
-    def __init__(self, config: ModelConfig, variant: str | None = None) -> None:
+    def __init__(self, config: ModelConfig, variant: Variant | None = None) -> None:
         library = _library()
-        self.variant = variant or next(iter(library.runnable))
-        self.kernel = Kernel(library, self.variant, PackedModel(config, initial_arrays(config, 0)))
+        chosen = variant or choose(Variant.auto)
+        self.variant = chosen.value
+        model = PackedModel(config, initial_arrays(config, 0), is_rounded=chosen.is_rounded)
+        self.kernel = Kernel(library, chosen.instructions, model)
         self.products = _products(config)
-        self._peak = lambda: library.functions["peak"](library.runnable[self.variant], PEAK_ROUNDS)
+        self._peak = lambda: library.functions["peak"](library.runnable[chosen.instructions], PEAK_ROUNDS)
 
     def peak_rate(self) -> float:
         """Multiply-adds per second of a loop in registers."""
@@ -122,7 +125,7 @@ def against_torch() -> Iterator[Measurement]:
     """One stream of the reference, one core: the kernel's variants and the plain path of torch, in turns."""
     config = preset("reference")
     plain = PlainTorch(config)
-    natives = [Native(config, variant) for variant in _library().runnable]
+    natives = [Native(config, variant) for variant in runnable() if variant is not Variant.torch]
     prepared = [native.slices(1) for native in natives]
     torch_rates: list[float] = []
     native_rates: list[list[float]] = [[] for _ in natives]
@@ -143,6 +146,8 @@ def shares() -> Iterator[Measurement]:
     """Every preset with 1 to 32 streams on one core: rate, and share of the peak of the same instructions."""
     for name in PRESETS:
         yield from _table(name, Native(preset(name)), STREAMS)
+    rounding = next(variant for variant in runnable() if variant.is_rounded)
+    yield from _table("reference", Native(preset("reference"), rounding), STREAMS)
 
 
 def widths() -> Iterator[Measurement]:
@@ -198,7 +203,6 @@ from wavenet.generation.native.library import find_library
 from wavenet.generation.native.streams import Kernel
 from wavenet.generation.restore import restore_packed
 from wavenet.generation.config import Weights
-from wavenet.generation.sampler import Sampler
 from wavenet.generation.streams import StreamRequest
 import wavenet.generation.clips
 library = find_library()

@@ -79,10 +79,13 @@ def started(kernel, requests, num_samples):
     return streams
 
 
+def log_probabilities(logits):
+    """Natural logarithms, of each row."""
+    rows = logits.astype(np.float64)
+    return rows - np.logaddexp.reduce(rows, 1)[:, np.newaxis]
+
+
 def divergence(logits, others):
     """Kullback–Leibler divergence of each row's distribution from the other's, in bits."""
-    ours, theirs = (
-        rows.astype(np.float64) - np.logaddexp.reduce(rows.astype(np.float64), 1)[:, np.newaxis]
-        for rows in (logits, others)
-    )
+    ours, theirs = log_probabilities(logits), log_probabilities(others)
     return (np.exp(ours) * (ours - theirs)).sum(1) / np.log(2)

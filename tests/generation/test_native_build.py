@@ -53,11 +53,11 @@ def test_it_is_compiled_again_only_when_something_changed(built):
 
 @has_compiler
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(config=configs(), seed=st.integers(0, 999), num_streams=st.integers(1, 30))
-def test_variants_with_fused_multiply_adds_are_bitwise_equal(built, config, seed, num_streams):
+@given(config=configs(), seed=st.integers(0, 999), num_streams=st.integers(1, 30), is_rounded=st.booleans())
+def test_variants_with_fused_multiply_adds_are_bitwise_equal(built, config, seed, num_streams, is_rounded):
     """However wide their vectors are: AVX-512's blocks of streams and outputs are not those of AVX2."""
     folder, fused = built
-    library, model = find_library(folder), PackedModel(config, random_arrays(config, seed))
+    library, model = find_library(folder), PackedModel(config, random_arrays(config, seed), is_rounded=is_rounded)
     asked = list(requests(config, num_streams, seed))
     one, other = (
         generate_levels(Kernel(library, variant, model), asked, 40, SamplingConfig()) for variant in (fused, "emulated")

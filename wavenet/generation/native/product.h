@@ -62,18 +62,19 @@ inline void tile(const Task<Weight> &task) {
     const Rows inputs = task.inputs;
     for (int64_t k = 0, end = task.num_inputs; k < end; ++k, weights += panel_width) {
         if constexpr (S > 2)
-            WAVENET_UNROLLED for (int p = 0; p < P; ++p) 
+            WAVENET_UNROLLED for (int p = 0; p < P; ++p)
                 __builtin_prefetch(weights + p * panel_size + fetched_inputs * panel_width);
         WAVENET_UNROLLED for (int first = 0; first < N; first += num_columns) {
             Vector column[num_columns];
-            WAVENET_UNROLLED for (int n = 0; n < num_columns && first + n < N; ++n) {
+            WAVENET_UNROLLED for (int n = 0; n < num_columns; ++n) {
                 const int at = first + n;
-                column[n] = load(weights + at / vectors_per_panel * panel_size + at % vectors_per_panel * lanes);
+                if (at < N)
+                    column[n] = load(weights + at / vectors_per_panel * panel_size + at % vectors_per_panel * lanes);
             }
             WAVENET_UNROLLED for (int s = 0; s < S; ++s) {
                 const Vector input = all(inputs[s][k]);
-                WAVENET_UNROLLED for (int n = 0; n < num_columns && first + n < N; ++n)
-                    sums[s][first + n] = multiply_add(column[n], input, sums[s][first + n]);
+                WAVENET_UNROLLED for (int n = 0; n < num_columns; ++n)
+                    if (first + n < N) sums[s][first + n] = multiply_add(column[n], input, sums[s][first + n]);
             }
             // Inputs are read again for the next columns: kept in registers, they would drive sums out of them.
             if constexpr (N > num_columns) asm volatile("" ::: "memory");
