@@ -54,6 +54,7 @@ VERBS = tuple(
         ("logs", "logs", "logs", "what a run prints, attempt after attempt, until it is over"),
         ("cancel", "cancel", "cancel", "stop a run, its jobs in the queue included, until it is started again"),
         ("doctor", "doctor", "doctor", "what will not work here, with the remedy; exit code 11 if there is something"),
+        ("drill", "drill", "drill", "prove here that an interrupted training ends in the bytes of one left alone"),
         ("import", "interchange", "import_", "a foreign checkpoint -> a run"),
         ("export", "interchange", "export", "a checkpoint -> safetensors and configuration"),
     )

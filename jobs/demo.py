@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
-from typing import Any
+from functools import partial
 
-import yaml
-
-from jobs.compose import compose_for_run
 from jobs.folders import absolute, shown
 from jobs.generate import GenerateKeys, generate
 from jobs.local import LocalJob
 from jobs.prepare import PrepareKeys, prepare
 from jobs.report import ReportKeys, report
-from jobs.terminal import STEP_LINE, Display, duration
+from jobs.terminal import STEP_LINE, Display
 from jobs.train import TrainKeys, train
+from jobs.typed import Typist
 from wavenet.run_paths import RunPaths
 from wavenet.settings import key
 
@@ -60,42 +54,17 @@ class Interrupter:
 def demo(keys: DemoKeys) -> None:
     """Run everything in ``folder``; what is done already is not done again."""
     display = Display()
-    folder = absolute(keys.folder)
-    settings = yaml.safe_load(resources.files("jobs.configs").joinpath("demo.yaml").read_text("utf-8"))
-    run, times = RunPaths(folder / "runs" / "demo"), {}
-    where = {name: shown(path) for name, path in _folders(folder, run).items()}
-    seed = f"seed={keys.seed}"
-    interrupter = Interrupter([(one["step"], signal.Signals[one["signal"]]) for one in settings["interrupt"]], display)
-
-    def stage(verb: str, schema: type, program: Callable[..., None], words: Sequence[str], *more: Any) -> None:
-        typed = [*words, *settings[verb]]
-        display.line(f"\n$ wavenet {verb} {shlex.join(typed)}")
-        started = time.monotonic()
-        program(compose_for_run(verb, schema, typed), *more)
-        times[verb] = time.monotonic() - started
-
-    times["music"] = _make_music(folder / "music", keys.seed, display)
-    source, data, at = f"source={where['music']}", f"data={where['data']}", f"run={where['run']}"
-    stage("prepare", PrepareKeys, prepare, [source, data, "cluster=local"])
-    stage("train", TrainKeys, train, [data, at, seed, "cluster=local"], interrupter)
-    stage("generate", GenerateKeys, generate, [at, "cluster=local"])
-    stage("report", ReportKeys, report, [at])
-    spent = ", ".join(f"{verb} {duration(seconds)}" for verb, seconds in times.items())
-    display.line(f"\ndone in {duration(sum(times.values()))} ({spent})")
+    typist, folder = Typist("demo", display), absolute(keys.folder)
+    run = RunPaths(folder / "runs" / "demo")
+    interruptions = [(one["step"], signal.Signals[one["signal"]]) for one in typist.settings["interrupt"]]
+    interrupter = Interrupter(interruptions, display)
+    typist.make_music(folder / "music", keys.seed)
+    data, at, seed = f"data={shown(folder / 'data')}", f"run={shown(run.root)}", f"seed={keys.seed}"
+    typist.type("prepare", PrepareKeys, prepare, [f"source={shown(folder / 'music')}", data, "cluster=local"])
+    watched = partial(train, watch=interrupter)
+    typist.type("train", TrainKeys, watched, [data, at, seed, "cluster=local"])
+    typist.type("generate", GenerateKeys, generate, [at, "cluster=local"])
+    typist.type("report", ReportKeys, report, [at])
+    display.line(f"\ndone in {typist.spent()}")
     page = run.report / "index.html"
     display.line(f"open {shown(page)} in a browser: {page.as_uri()}")
-
-
-def _folders(folder: Path, run: RunPaths) -> dict[str, Path]:
-    return {"music": folder / "music", "data": folder / "data", "run": run.root}
-
-
-def _make_music(folder: Path, seed: int, display: Display) -> float:
-    """Write the library unless it is there, and return the seconds that took."""
-    from wavenet.synthetic.library import write_library
-
-    started = time.monotonic()
-    display.line(f"music: a small tagged library in {shown(folder)}")
-    write_library(folder, seed, display.progress("music: files"))
-    display.end()
-    return time.monotonic() - started

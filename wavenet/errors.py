@@ -13,7 +13,7 @@
     ├── FencedError             8   a newer attempt owns the run; never requeued
     ├── DamagedError            9   nothing sound is left to go on from
     ├── StageFailedError       10   a task of an array failed for good
-    ├── UnfitError             11   `doctor` found something here that will not work
+    ├── UnfitError             11   `doctor` or `drill` found something here that will not work
     ├── HoursUsedError         12   the run has used the hours that it may; saved, and more hours go on
     ├── OutOfMemoryError       13   a process got no more memory; tried again after a pause
     ├── LostRankError           1   another process of the attempt is gone; start the run again to go on
