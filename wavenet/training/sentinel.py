@@ -151,7 +151,7 @@ class Sentinel:
 
     def _see_death(self) -> None:
         if self._memory.has_killed():
-            words = ", ".join(part for part in (self._memory.in_words(), self._facts.get("remedy", "")) if part)
+            words = "; ".join(part for part in (self._memory.in_words(), self._facts.get("remedy", "")) if part)
             self._note("out of memory", words)
         elif self._facts.get("rank") and not self._facts.get("is_leaving"):  # of the first one its launcher says more
             self._note("crash", f"the process of rank {self._facts['rank']} was killed")
