@@ -12,6 +12,7 @@ from jobs.compose import DEFAULT_PRESET
 from jobs.deadlines import Notice, notice_of
 from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
 from jobs.frozen import RunConfig, settle
+from jobs.hours import require_hours
 from jobs.local import LocalJob, fresh_folder, start
 from jobs.ownership import launching, require_free, require_not_queued
 from jobs.submission import Submission, print_plan, require_slurm, submit
@@ -67,6 +68,7 @@ def train(keys: TrainKeys, watch: Watch = nobody) -> None:
                 f"the run {run.name!r} is finished: step {keys.training.num_steps} is in {shown(run.checkpoints)}"
             )
             return
+        require_hours(run, keys.training.max_hours)  # or it would wait in a queue for nothing
         _require_room(run, order)
         stopped.unmark(run)
         if keys.cluster.executor is Executor.slurm:
