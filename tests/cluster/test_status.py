@@ -122,6 +122,18 @@ def test_when_all_is_over_the_restart_is_told_with_cause_and_host(told: Told) ->
     assert (told.over["stage"], told.over["jobs"], told.over["held"], told.over["stalled"]) == ("trained", [], [], [])
 
 
+def test_each_attempt_tells_how_it_spent_its_time(told: Told) -> None:
+    """Without accounts: how long its job waited, the second time since it was put back, and what came before steps."""
+    for one in told.over["attempts"]:
+        assert min(one[f"{part}_seconds"] for part in ("startup", "loading", "first_step", "steps")) > 0
+        assert one["startup_seconds"] + one["loading_seconds"] + one["steps_seconds"] < one["used_seconds"] + 1
+    first, second = told.over["attempts"]
+    assert first["queue_seconds"] >= 0
+    assert second["queue_seconds"] > 0
+    assert 0 < told.over["time"]["goodput"] < 1
+    assert told.over["stalls"]["count"] > 0
+
+
 def test_a_chain_that_ended_says_where_and_why(told: Told) -> None:
     """In the words of the stage that failed first."""
     assert told.ended_chain["stage"] == "failed (plan)"
