@@ -179,7 +179,12 @@ def on_slurm() -> Sequence[Interruption]:
 
 
 def _signalled(name: str) -> Callable[[str], str | None]:
-    return lambda job_id: scheduler.signal_steps(job_id, name)
+    return lambda job_id: scheduler.signal_steps(_program_of(job_id), name)
+
+
+def _program_of(job_id: str) -> str:
+    """The first step: what srun has started. Slurm takes a KILL for the whole job as its cancellation."""
+    return f"{job_id}.0"
 
 
 def _asked(ask: Callable[[str], str | None]) -> Callable[[Target, str], str | None]:
@@ -203,7 +208,7 @@ def _limit(target: Target, name: str) -> str | None:
     if attempt is None or attempt.job_id is None:
         return None
     job_id = attempt.job_id
-    if (refusal := scheduler.signal_steps(job_id, "STOP")) is not None:
+    if (refusal := scheduler.signal_steps(_program_of(job_id), "STOP")) is not None:
         return refusal
     try:
         used = seconds_of(scheduler.facts_of(job_id).get("RunTime", "")) or 0
@@ -212,7 +217,7 @@ def _limit(target: Target, name: str) -> str | None:
         target.is_over.wait(_LOOK_SECONDS)
         target.struck(name, attempt.attempt)
     finally:
-        scheduler.signal_steps(job_id, "CONT")
+        scheduler.signal_steps(_program_of(job_id), "CONT")
     return None
 
 
