@@ -90,6 +90,9 @@ tools:
 	    || { [ "$${CI:-}" != true ] && echo "left out: the browser tests (chromium is not installed)"; }
 	@command -v mmdebstrap > /dev/null || $(MAKE) --no-print-directory mmdebstrap.apt \
 	    || { [ "$${CI:-}" != true ] && echo "left out: the tests in containers (mmdebstrap is not installed)"; }
+	@for each in buildah:buildah ch-run:charliecloud podman:podman runc:runc newuidmap:uidmap; do \
+	    command -v $${each%:*} > /dev/null || $(MAKE) --no-print-directory $${each#*:}.apt \
+	    || { [ "$${CI:-}" != true ] && echo "left out: the tests of the OCI image ($${each#*:} is not installed)"; }; done
 
 %.apt:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \

@@ -20,6 +20,8 @@ from containers.errors import BuildError
 _SUITES = {"3.11": "bookworm", "3.13": "trixie"}
 _PACKAGES = ("python3", "libstdc++6", "zlib1g")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+# One entry for each layer: podman and buildah count them when they keep the layers of a build.
+_HISTORY = [{"created_by": "mmdebstrap"}]
 
 
 def python_version() -> str:
@@ -52,7 +54,7 @@ def local(folder: Path) -> Path:
         write_archive(layer, place / "base.tar")
         layer.unlink()
 
-    return cache.kept(folder, "base", cache.digest_of(repr(recipe)), make) / "base.tar"
+    return cache.kept(folder, "base", cache.digest_of(repr(recipe), repr(_HISTORY)), make) / "base.tar"
 
 
 def write_archive(layer: Path, target: Path) -> None:
@@ -82,6 +84,7 @@ def write_archive(layer: Path, target: Path) -> None:
         "os": "linux",
         "config": {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"], "Cmd": ["/bin/sh"]},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
+        "history": _HISTORY,
     }
     manifest = {"schemaVersion": 2, "config": stored("config", settings), "layers": [file_of_layer]}
     entry = {**stored("manifest", manifest), "platform": {"architecture": architecture, "os": "linux"}}

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from containers import base, cache, context, images, root, tried
+from containers import base, cache, context, images, root, tried, unpack
 from containers.errors import BuildError
 from slurm.devcluster.errors import DevclusterError
 
@@ -48,8 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     things = parser.add_subparsers(required=True, metavar="THING")
     each = things.add_parser("root", parents=[common], help="a Debian with a recent Slurm, for slurm/devcluster --root")
     each.set_defaults(run=_root)
-    each = things.add_parser("tried", parents=[common], help="the image that the tests run in, built in the root")
+    each = things.add_parser("tried", parents=[common], help="the images that the tests run in")
     each.set_defaults(run=_tried)
+    each = things.add_parser("folder", parents=[common], help="an archive unpacked, for charliecloud and podman")
+    each.add_argument("archive", type=Path, help="as `containers/build oci` writes it")
+    each.add_argument("target", type=Path, help="what to write; not there yet")
+    each.set_defaults(run=_folder)
     for thing, meaning, run in (
         ("sif", "an image file for Apptainer and Singularity", _sif),
         ("oci", "an archive for podman, docker and charliecloud", _oci),
@@ -76,7 +80,9 @@ def _root(options: argparse.Namespace) -> Path:
 
 
 def _tried(options: argparse.Namespace) -> Path:
-    return tried.image(options.cache.absolute())
+    place = tried.image(options.cache.absolute())
+    tried.archive(options.cache.absolute())
+    return place
 
 
 def _context(options: argparse.Namespace) -> Path:
@@ -101,6 +107,12 @@ def _oci(options: argparse.Namespace) -> Path:
     with tempfile.TemporaryDirectory(prefix="wavenet-context-") as folder:
         context.write(_wanted(options), Path(folder), options.cache.absolute())
         images.build_oci(program, Path(folder), target)
+    return target
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    target = _free(options.target)
+    unpack.unpack(options.archive, target)
     return target
 
 

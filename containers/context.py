@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ PROJECT = Path(__file__).parents[1]
 _RECIPE = ("install.sh", "describe.py", "check.py", "compile.py")
 VARIANTS = ("cpu", "cuda")
 LOCAL = "local"
+SIF_ARGUMENTS, OCI_ARGUMENTS = "arguments", "arguments-oci"
+_OWN = "wavenet_exploration-"
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,31 @@ def write(wanted: Wanted, target: Path, cache_folder: Path) -> None:
     for name in ("wavenet.def", "Containerfile"):
         shutil.copy(PROJECT / "containers" / name, target / name)
     make_wheels(wanted, target / "wheels", cache_folder)
-    arguments = {"VARIANT": wanted.variant, "VERSION": _version(target / "wheels"), "REVISION": _revision()}
     if wanted.base == LOCAL:
         shutil.copy(bases.local(cache_folder), target / "base.tar")
-        arguments |= {"BOOTSTRAP": "oci-archive", "BASE": "base.tar"}
-    else:
-        arguments |= {"BOOTSTRAP": "docker", "BASE": wanted.base}
-    text = "".join(f"{name}={value}\n" for name, value in arguments.items())
-    (target / "arguments").write_text(text, encoding="utf-8")
+    _write_arguments(wanted, target)
+
+
+def _write_arguments(wanted: Wanted, target: Path) -> None:
+    """For each of the two recipes its own: Apptainer takes none that it does not know."""
+    is_local = wanted.base == LOCAL
+    common = {"VARIANT": wanted.variant, "VERSION": _version(target / "wheels"), "REVISION": _revision()}
+    sif = {"BOOTSTRAP": "oci-archive", "BASE": "base.tar"} if is_local else {"BOOTSTRAP": "docker", "BASE": wanted.base}
+    wheels = sorted((target / "wheels").iterdir())
+    own, recipe = [path for path in wheels if path.name.startswith(_OWN)], sorted((target / "recipe").iterdir())
+    needs = [*(path for path in wheels if path not in own), target / "recipe" / "install.sh"]
+    oci = {
+        "BASE": "oci-archive:base.tar" if is_local else wanted.base,
+        "NEEDS": _digest(needs),
+        "PROGRAM": _digest([*own, *recipe]),
+    }
+    for name, arguments in ((SIF_ARGUMENTS, sif), (OCI_ARGUMENTS, oci)):
+        text = "".join(f"{each}={value}\n" for each, value in {**common, **arguments}.items())
+        (target / name).write_text(text, encoding="utf-8")
+
+
+def _digest(files: Sequence[Path]) -> str:
+    return cache.digest_of(*(text for path in files for text in (path.name, path.read_bytes())))
 
 
 def make_wheels(wanted: Wanted, target: Path, cache_folder: Path) -> None:
@@ -108,7 +128,7 @@ def _require_variant(wheels: Path, variant: str) -> None:
 
 
 def _version(wheels: Path) -> str:
-    return next(wheels.glob("wavenet_exploration-*.whl")).name.split("-")[1]
+    return next(wheels.glob(f"{_OWN}*.whl")).name.split("-")[1]
 
 
 def _revision() -> str:

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from containers.context import SIF_ARGUMENTS
 from containers.programs import run
 from slurm.devcluster import machine as machines
 
@@ -34,7 +35,7 @@ def build_sif(root: Path, context: Path, target: Path, options: tuple[str, ...] 
         run(machine.command(["useradd", "--create-home", _USER]))
         # Apptainer finds what the definition names from where it is started.
         start = ["bash", "-c", f'cd {_CONTEXT} && exec apptainer build "$@"', "bash"]
-        all_options = ["--notest", "--build-arg-file", "arguments", *options]
+        all_options = ["--notest", "--build-arg-file", SIF_ARGUMENTS, *options]
         run(machine.command([*start, *all_options, f"/home/{_USER}/image.sif", "wavenet.def"], user=_USER))
         shutil.copyfile(machine.files / "home" / _USER / "image.sif", target)
     finally:

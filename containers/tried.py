@@ -1,4 +1,4 @@
-"""The image that the tests run in: of this checkout as it is, made anew when something in it has changed."""
+"""The images that the tests run in: of this checkout as it is, made anew when something in it has changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from containers import base, cache, context, inside, root
+from containers import base, cache, context, images, inside, root
 
 _PARTS = ("wavenet", "jobs", "slurm", "containers")
 _LOOSE = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE")
@@ -31,6 +31,24 @@ def image(folder: Path) -> Path:
         cache.remove(gathered)
 
     return cache.kept(folder, "image", _digest(), make, is_only=True) / "wavenet.sif"
+
+
+def archive(folder: Path) -> Path:
+    """The OCI archive in the cache ``folder``, as `image`. What the program needs is in layers that are kept.
+
+    Raises:
+        BuildError: it cannot be made here, and why.
+    """
+    program = images.oci_program()
+
+    def make(place: Path) -> None:
+        gathered = place / "context"
+        gathered.mkdir()
+        context.write(context.Wanted("cpu", context.LOCAL), gathered, folder)
+        images.build_oci(program, gathered, place / "wavenet.tar", folder / "layers")
+        cache.remove(gathered)
+
+    return cache.kept(folder, "archive", _digest(), make, is_only=True) / "wavenet.tar"
 
 
 def _digest() -> str:
