@@ -37,6 +37,7 @@ _TICK_SECONDS = 1.0
 _DUMP_SECONDS = 2.0  # for each thread that is asked
 _WRITING_SECONDS = 10.0  # where the file system is what hangs, the end may not wait for it
 _MEMORY = Path("/sys/fs/cgroup")
+_LOG = 1  # the standard output of a program of its own, which it has from the training: the log of the job
 _LOG = 1  # the descriptor that the training process prints to: of this one nobody takes a value back
 
 
