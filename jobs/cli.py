@@ -42,7 +42,7 @@ def _imported(place: str) -> Any:
 
 
 VERBS = tuple(
-    Verb(name, summary, f"jobs.{module}:{name.capitalize()}Keys", f"jobs.{module}:{program}")
+    Verb(name, summary, f"jobs.verbs.{module}:{name.capitalize()}Keys", f"jobs.verbs.{module}:{program}")
     for name, module, program, summary in (
         ("demo", "demo", "demo", "make a small music library and run the whole pipeline on it, with interruptions"),
         ("prepare", "prepare", "prepare", "folder of music -> catalogue -> shards"),
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> None:
     if not words or words[0] in ("--help", "-h", "help"):
-        from jobs.help import overview
+        from jobs.keys.help import overview
 
         print(overview(VERBS))
         return
@@ -96,7 +96,7 @@ def _dispatch(words: list[str]) -> None:
         return
     verb = _find(words[0])
     if any(word in ("--help", "-h") for word in words[1:]):
-        from jobs.help import of_verb
+        from jobs.keys.help import of_verb
 
         print(of_verb(verb.name, verb.summary, verb.schema(), [word for word in words[1:] if "=" in word]))
         return
@@ -111,7 +111,7 @@ def _find(name: str) -> Verb:
 
 
 def _keys(verb: Verb, arguments: Sequence[str]) -> Any:
-    from jobs.compose import compose_for_run
+    from jobs.keys.compose import compose_for_run
 
     return compose_for_run(verb.name, verb.schema(), arguments)
 

@@ -6,11 +6,11 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from jobs import scheduler
 from jobs.checks import machine, storage
 from jobs.checks.finding import Finding, Group
 from jobs.environment import host_name, placement
 from jobs.folders import shown
+from jobs.queue import scheduler
 from wavenet import durable
 
 _LATE_SECONDS = 60.0  # a network file system may show a new folder so late

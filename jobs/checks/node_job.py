@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jobs import scheduler
 from jobs.checks import node
 from jobs.checks.finding import Finding, Group
 from jobs.checks.machine import Numerics, Wants
@@ -20,7 +19,8 @@ from jobs.checks.storage import nearest
 from jobs.cluster import ClusterConfig, parameters
 from jobs.environment import quiet_submitit
 from jobs.folders import shown
-from jobs.log_files import list_outputs
+from jobs.progress.log_files import list_outputs
+from jobs.queue import scheduler
 from jobs.tail import last_lines
 
 NAME = "wavenet-doctor"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from jobs.checks.finding import Finding, Group
 from jobs.cluster import ClusterConfig
-from jobs.slurm_times import seconds_of
+from jobs.queue.slurm_times import seconds_of
 from wavenet.errors import did_you_mean
 
 Facts = Mapping[str, str]

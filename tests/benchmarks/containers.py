@@ -22,9 +22,9 @@ from tests.cluster.container_user import IMAGE, PROGRAM, ContainerUser, settled
 REPETITIONS = 9
 IMPORTS = {
     "nothing": "pass",
-    "prepare": "import submitit.core._submit, jobs.slurm_tasks, jobs.stages, wavenet.shards.write",
+    "prepare": "import submitit.core._submit, jobs.work.slurm_tasks, jobs.verbs.stages, wavenet.shards.write",
     "generate": (
-        "import submitit.core._submit, jobs.slurm_tasks, jobs.stages\n"
+        "import submitit.core._submit, jobs.work.slurm_tasks, jobs.verbs.stages\n"
         "import wavenet.generation.clips, wavenet.generation.restore, wavenet.generation.native.batch"
     ),
 }

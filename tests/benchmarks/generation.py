@@ -197,7 +197,7 @@ import time
 started = time.perf_counter()
 import sys
 from pathlib import Path
-from jobs import tasks
+from jobs.work import tasks
 from wavenet.generation.native.batch import generate_levels
 from wavenet.generation.native.library import find_library
 from wavenet.generation.native.streams import Kernel

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from jobs.frozen import RunConfig, settle
+from jobs.keys.frozen import RunConfig, settle
 from tests.benchmarks.measurements import Measurement
 from wavenet.checkpoint.ledger import Ledger, Owner
 from wavenet.model.config import ModelConfig

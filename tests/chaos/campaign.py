@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.costs import Cost, costs_of, differences
 from jobs.signals import counted_interrupts
+from jobs.verbs.costs import Cost, costs_of, differences
 from slurm.devcluster.users import as_user
 from tests.chaos.faults import FAULTS, ROOM_BYTES, Fault
 from tests.chaos.victim import INTERVAL, Victim, wait_for

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from jobs.costs import Blow
 from jobs.processes import started_tick
+from jobs.verbs.costs import Blow
 from slurm.devcluster.record import Cluster
 from tests.cluster.shell import PATIENCE
 from tests.cluster.user import User

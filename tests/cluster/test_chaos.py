@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.costs import Cost
+from jobs.verbs.costs import Cost
 from slurm.devcluster import nodes
 from tests.chaos import campaign as campaigns
 from tests.chaos.campaign import GRACE_SECONDS, NUM_NODES, SETTINGS, Outcome, campaign, plan, small_disk, table

@@ -101,7 +101,7 @@ def test_what_a_killed_start_has_left_of_its_own_clips_is_removed(run):
 _TASK = """
 import os, sys
 from pathlib import Path
-from jobs import tasks
+from jobs.work import tasks
 from wavenet.generation.requests import ClipRequest
 import json
 

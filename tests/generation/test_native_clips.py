@@ -183,7 +183,8 @@ def test_an_array_task_never_imports_torch(run, data):
 _TASK = """
 import signal, sys
 from pathlib import Path
-from jobs import signals, tasks
+from jobs import signals
+from jobs.work import tasks
 from wavenet.generation.config import GenerationConfig
 from wavenet.generation.plan import make_plan
 from wavenet.run_paths import RunPaths

@@ -9,8 +9,8 @@ import pytest
 
 from jobs.cli import VERBS, Verb
 from jobs.cluster import ClusterConfig, list_profiles
-from jobs.compose import compose_keys, list_presets
-from jobs.structure import Key, keys_of
+from jobs.keys.compose import compose_keys, list_presets
+from jobs.keys.structure import Key, keys_of
 from wavenet.errors import UsageError
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import VERBS, main
-from jobs.compose import compose_keys, list_presets
-from jobs.structure import keys_of
+from jobs.keys.compose import compose_keys, list_presets
+from jobs.keys.structure import keys_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from jobs.standing import look_at
-from jobs.status_words import in_words
+from jobs.progress.standing import look_at
+from jobs.progress.status_words import in_words
 from wavenet.checkpoint.ledger import Ledger, Owner
 from wavenet.run_paths import RunPaths
 from wavenet.training.history import HistoryWriter, overtaken_by

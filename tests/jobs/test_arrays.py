@@ -14,9 +14,9 @@ from types import ModuleType
 import cloudpickle
 import pytest
 
-from jobs.arrays import ArrayTask, run_array
 from jobs.cluster import ClusterConfig
 from jobs.terminal import Display
+from jobs.work.arrays import ArrayTask, run_array
 from wavenet.errors import StageFailedError
 
 

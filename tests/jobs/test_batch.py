@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from jobs import outside
-from jobs.batch import Restarts, with_decisions
-from jobs.succession import read_lines
+from jobs.queue.batch import Restarts, with_decisions
+from jobs.queue.succession import read_lines
 
 RUNNING = "RUNNING 0 N/A 2026-11-23T03:00:00 None"
 IN_GRACE = "RUNNING 0 2026-11-23T01:00:00 2026-11-23T01:00:15 None"

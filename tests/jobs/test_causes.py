@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs import scheduler
-from jobs.causes import JobStop, cause_of_stop, seconds_left, told_by_scheduler
-from jobs.deadlines import Notice
 from jobs.environment import Placement
+from jobs.queue import scheduler
+from jobs.queue.causes import JobStop, cause_of_stop, seconds_left, told_by_scheduler
+from jobs.queue.deadlines import Notice
 from jobs.stopped import mark_stopped
 from wavenet.run_paths import RunPaths
 from wavenet.world import World

@@ -12,8 +12,8 @@ import pytest
 
 from jobs import cli
 from jobs.cli import VERBS, main
-from jobs.overrides import DERIVED
-from jobs.structure import keys_of
+from jobs.keys.overrides import DERIVED
+from jobs.keys.structure import keys_of
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 LIGHT = ("torch", "matplotlib", "submitit")

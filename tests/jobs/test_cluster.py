@@ -14,8 +14,8 @@ from submitit.slurm.slurm import _make_sbatch_string
 from jobs import environment
 from jobs.cluster import ClusterConfig, Executor, list_profiles, parameters, read_profile
 from jobs.environment import default_cluster, placement
-from jobs.structure import freeze, thaw
-from jobs.submission import Submission, max_parallel
+from jobs.keys.structure import freeze, thaw
+from jobs.queue.submission import Submission, max_parallel
 from wavenet.errors import UsageError
 from wavenet.world import World
 

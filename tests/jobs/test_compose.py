@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from jobs.cluster import ClusterConfig, Executor
-from jobs.compose import compose_keys, list_presets
-from jobs.structure import freeze, thaw
-from jobs.train import TrainKeys
+from jobs.keys.compose import compose_keys, list_presets
+from jobs.keys.structure import freeze, thaw
+from jobs.verbs.train import TrainKeys
 from wavenet.errors import InputError, UsageError
 from wavenet.model.config import Conditioning, ModelConfig
 from wavenet.training.config import Schedule, TrainingConfig

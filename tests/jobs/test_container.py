@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.batch import launcher
 from jobs.cluster import ClusterConfig
 from jobs.container import Container, ContainerConfig, container_of
 from jobs.container_check import check
+from jobs.queue.batch import launcher
 from wavenet.errors import InputError, UsageError
 
 

@@ -15,9 +15,9 @@ from jobs.checks import machine, partition, settings, storage
 from jobs.checks.finding import Finding, Group, Level
 from jobs.cluster import ClusterConfig, Executor
 from jobs.container import ContainerConfig
-from jobs.doctor import in_words
+from jobs.queue.slurm_times import seconds_of
 from jobs.runtimes import Runtime
-from jobs.slurm_times import seconds_of
+from jobs.verbs.doctor import in_words
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 GROUP = Group("here")

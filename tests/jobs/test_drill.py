@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs import drill
-from jobs.costs import Cost, differences
-from jobs.interruptions import Interruption, Target, here, interrupt
 from jobs.terminal import Display
+from jobs.verbs import drill
+from jobs.verbs.costs import Cost, differences
+from jobs.verbs.interruptions import Interruption, Target, here, interrupt
 from tests.jobs.conftest import PROGRAM
 from wavenet.checkpoint.store import list_committed
 from wavenet.errors import UnfitError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobs.standing import look_at
-from jobs.status_words import in_words
+from jobs.progress.standing import look_at
+from jobs.progress.status_words import in_words
 from wavenet.run_paths import RunPaths
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.frozen import RunConfig, read_config, settle
-from jobs.schema import Change, change_table
+from jobs.keys.frozen import RunConfig, read_config, settle
+from jobs.keys.schema import Change, change_table
 from wavenet.errors import InputError, MismatchError, StorageError, UsageError
 from wavenet.model.config import ModelConfig
 from wavenet.run_paths import RunPaths

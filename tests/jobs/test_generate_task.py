@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs import tasks
-from jobs.arrays import ArrayTask, run_array
 from jobs.cluster import ClusterConfig
-from jobs.tasks import GenerateOrder
 from jobs.terminal import Display
+from jobs.work import tasks
+from jobs.work.arrays import ArrayTask, run_array
+from jobs.work.tasks import GenerateOrder
 from tests.benchmarks.evaluation import write_run
 from wavenet.generation.config import GenerationConfig, Priming
 from wavenet.generation.plan import make_plan

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from jobs.environment import Placement
-from jobs.launched import launch_of, queue_seconds
+from jobs.queue.launched import launch_of, queue_seconds
 from wavenet.world import World
 
 TOLD = {

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.compose import compose_for_run
-from jobs.local import LocalJob
-from jobs.log_files import list_logs, present
-from jobs.train import TrainKeys, train
+from jobs.keys.compose import compose_for_run
+from jobs.progress.log_files import list_logs, present
+from jobs.verbs.train import TrainKeys, train
+from jobs.work.local import LocalJob
 from tests.small import SMALL
 from wavenet.run_paths import RunPaths
 

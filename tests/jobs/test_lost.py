@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs.environment import Placement
-from jobs.lost import lost_attempt
+from jobs.queue.lost import lost_attempt
 from wavenet.run_paths import RunPaths
 from wavenet.training.history import HistoryWriter
 from wavenet.training.job import LostAttempt

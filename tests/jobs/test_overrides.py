@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.compose import compose_keys
-from jobs.overrides import unquote
-from jobs.report import ReportKeys
-from jobs.status import StatusKeys
-from jobs.train import TrainKeys
+from jobs.keys.compose import compose_keys
+from jobs.keys.overrides import unquote
+from jobs.verbs.report import ReportKeys
+from jobs.verbs.status import StatusKeys
+from jobs.verbs.train import TrainKeys
 from wavenet.errors import UsageError
 
 # Arguments of a process hold any characters but NUL, and bytes that are no UTF-8 as lone surrogates.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.packing import Plan, last_end, packed
+from jobs.work.packing import Plan, last_end, packed
 from wavenet.generation.config import SamplingConfig, Variant, Weights
 from wavenet.generation.estimate import Pace, remember
 from wavenet.generation.requests import ClipRequest

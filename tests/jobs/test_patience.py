@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs import scheduler
-from jobs.patience import Patience, Request, TooManyError, hand_in
+from jobs.queue import scheduler
+from jobs.queue.patience import Patience, Request, TooManyError, hand_in
 from wavenet.errors import StageFailedError
 
 LIMIT = "sbatch: error: AssocMaxSubmitJobLimit\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.refusals import Refusal, read_refusal
+from jobs.queue.refusals import Refusal, read_refusal
 
 POLICY = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
 

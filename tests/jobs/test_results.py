@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.results import Failed, caught
-from jobs.slurm_tasks import exit_code
+from jobs.work.slurm_tasks import exit_code
 from wavenet import errors
 from wavenet.errors import WavenetError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.batch import launcher
 from jobs.container import Container, ContainerConfig
+from jobs.queue.batch import launcher
 from jobs.runtimes import Gpu, Runtime
 
 FOLDER = Path("/scratch/a run")

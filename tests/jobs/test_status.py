@@ -20,15 +20,15 @@ from typing import Any
 import pytest
 
 from jobs.environment import host_name
-from jobs.frozen import RunConfig, settle
+from jobs.keys.frozen import RunConfig, settle
 from jobs.processes import started_tick
-from jobs.queue_words import held
-from jobs.scheduler import QueuedJob
-from jobs.stage_progress import note_clips
-from jobs.standing import RunStatus, look_at
-from jobs.status import list_runs
-from jobs.status_words import clock, in_words
-from jobs.submitted import add
+from jobs.progress.queue_words import held
+from jobs.progress.stage_progress import note_clips
+from jobs.progress.standing import RunStatus, look_at
+from jobs.progress.status_words import clock, in_words
+from jobs.queue.scheduler import QueuedJob
+from jobs.queue.submitted import add
+from jobs.verbs.status import list_runs
 from wavenet.checkpoint.ledger import Ledger, Owner
 from wavenet.model.config import ModelConfig
 from wavenet.run_paths import RunPaths

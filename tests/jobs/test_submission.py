@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs import scheduler, slurm_tasks
 from jobs.cluster import ClusterConfig, Executor
+from jobs.queue import scheduler
+from jobs.queue.submission import Submission, submit
 from jobs.results import Done
-from jobs.submission import Submission, submit
+from jobs.work import slurm_tasks
 from wavenet.errors import StageFailedError
 
 CLUSTER = ClusterConfig(executor=Executor.slurm, time_limit_minutes=10, max_parallel=3)

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from jobs.compose import compose_for_run
-from jobs.demo import Interrupter
 from jobs.environment import host_name
-from jobs.local import LocalJob
-from jobs.ownership import launching, require_free
+from jobs.keys.compose import compose_for_run
 from jobs.processes import started_tick
-from jobs.supervise import Watch, nobody
 from jobs.terminal import STEP_LINE, Display
-from jobs.train import TrainKeys, train
+from jobs.verbs.demo import Interrupter
+from jobs.verbs.train import TrainKeys, train
+from jobs.work.local import LocalJob
+from jobs.work.ownership import launching, require_free
+from jobs.work.supervise import Watch, nobody
 from tests.small import SMALL
 from wavenet.checkpoint.ledger import Ledger, Owner
 from wavenet.checkpoint.store import list_committed

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from jobs import tasks
-from jobs.causes import GUESSES
-from jobs.deadlines import Notice
-from jobs.slurm_tasks import exit_code
+from jobs.queue.causes import GUESSES
+from jobs.queue.deadlines import Notice
+from jobs.work import tasks
+from jobs.work.slurm_tasks import exit_code
 from wavenet.checkpoint import state
 from wavenet.run_paths import RunPaths
 from wavenet.training import loop
@@ -25,7 +25,7 @@ from .conftest import small_job
 
 # Processes forked from a server that has imported torch once: real processes without its seconds of start-up each.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["jobs.tasks", "wavenet.training.loop"])
+PROCESSES.set_forkserver_preload(["jobs.work.tasks", "wavenet.training.loop"])
 PATIENCE = 300  # seconds that a process is given to end by itself
 
 MOMENTS = {

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.attempts import read_attempts, read_stalls
-from jobs.standing import look_at
-from jobs.status_words import in_words
+from jobs.progress.standing import look_at
+from jobs.progress.status_words import in_words
 from wavenet.checkpoint.ledger import Owner
 from wavenet.report.gather import gather
 from wavenet.report.view import attempt_rows

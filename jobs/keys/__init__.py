@@ -1,0 +1,1 @@
+"""What was typed, profiles and presets, as frozen values that are checked."""

@@ -1,0 +1,1 @@
+"""What each run is doing, read from files and the queue."""

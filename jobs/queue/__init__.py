@@ -1,0 +1,1 @@
+"""Slurm: how a job gets in, why it ends, what it leaves."""

@@ -1,0 +1,1 @@
+"""One verb of the command line each: its keys, and what it starts."""
