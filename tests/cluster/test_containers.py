@@ -45,6 +45,9 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerUser]:
 @pytest.fixture(scope="module", autouse=True)
 def begun(user: ContainerUser) -> Iterator[Future[Stories]]:
     """The runs, all at once, beside what is tried without them."""
+    user.said("python", "-c", MUSIC)
+    _poison(user)
+    user.said("wavenet", "prepare", "source=music", "cluster=local", *CLIPS)
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(_live, user)
 
@@ -56,9 +59,6 @@ def stories(begun: Future[Stories]) -> Stories:
 
 
 def _live(user: ContainerUser) -> Stories:
-    user.said("python", "-c", MUSIC)
-    _poison(user)
-    user.said("wavenet", "prepare", "source=music", "cluster=local", *CLIPS)
     lives = {"chain": _chain, "ranks": _ranks, "untouched": _untouched, "cancelled": _cancelled}
     with ThreadPoolExecutor(len(lives)) as pool:
         return dict(zip(lives, pool.map(lambda live: live(user), lives.values()), strict=True))

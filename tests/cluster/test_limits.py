@@ -114,7 +114,7 @@ def test_waiting_ends_by_ctrl_c_and_by_itself(limited: User, limit: Callable[[in
 def test_an_array_above_the_limit_goes_in_parts(limited: User, many: RunPaths, limit: Callable[[int], None]) -> None:
     """Half of an array that the cluster takes fits; what does not is waited for, and Ctrl-C keeps the rest."""
     limit(12)
-    words = [limited.program.wavenet, "generate", f"run={many.name}", *SLURM, LATER, *PAIRS, "seed=7"]
+    words = [limited.program.wavenet, "generate", f"run={many.name}", *SLURM, LATER, *PAIRS, "seed=8"]
     with waiting(limited, words, "AssocMaxSubmit") as process:
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=PATIENCE)

@@ -42,7 +42,7 @@ def decided(story: Story) -> str:
 
 def starts(story: Story) -> list[dict[str, object]]:
     """What each attempt wrote at its beginning."""
-    return [json.loads(path.read_text("utf-8").splitlines()[0]) for path in sorted(story.run.history.iterdir())]
+    return [json.loads(path.read_text("utf-8").splitlines()[0]) for path in sorted(story.run.history.glob("*.jsonl"))]
 
 
 @pytest.fixture(scope="module")
