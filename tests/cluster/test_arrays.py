@@ -137,7 +137,8 @@ def test_all_pairs_are_bitwise_those_of_an_undisturbed_serial_run(array: Array, 
 def test_tasks_hit_in_the_middle_of_a_clip_went_on_from_there(array: Array) -> None:
     """Each was started again, and drew no level of what was kept a second time."""
     assert len(array.hit) == NUM_HIT
-    assert [array.starts(task) for task in array.hit] == [2] * NUM_HIT
+    # More often than that, where one had come back to the node that was preempted a moment later.
+    assert all(array.starts(task) >= 2 for task in array.hit)
     kept = [kept_samples(array.run, clip) for clip in array.clips_hit]
     assert all(0 < samples < clip.num_samples for samples, clip in zip(kept, array.clips_hit, strict=True)), kept
 

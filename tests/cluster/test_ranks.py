@@ -99,7 +99,7 @@ def test_a_rank_that_is_killed_ends_the_attempt_and_the_run_goes_on(stories: dic
     assert "ended with 137: requeued" in killed.decisions()
     assert [start["processes"] for start in starts(killed)] == [2, 2]
     assert {attempt.job_id for attempt in killed.attempts()} == {killed.job}
-    assert "rank 1 of this attempt is gone" in killed.attempts()[0].detail
+    assert killed.attempts()[0].detail == "the process of rank 1 was killed"
     assert killed.last_files() == stories["alone"].last_files()
 
 
