@@ -16,7 +16,7 @@ from .shell import PATIENCE, wait_until
 from .user import SLURM, TINY, Story, User
 
 # One worker brings the cluster up, once.
-pytestmark = [pytest.mark.xdist_group("devcluster-f"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.campaign, pytest.mark.xdist_group("devcluster-f"), pytest.mark.timeout(900)]
 
 # Every interpreter that the user starts with these variables waits for a word in a file, and does it.
 DOES_AS_TOLD = """

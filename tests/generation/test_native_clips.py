@@ -169,7 +169,7 @@ def test_without_the_kernel_torch_makes_the_clips_and_that_is_said(run, data, mo
 def test_an_array_task_never_imports_torch(run, data):
     """Which would take seconds and hundreds of megabytes."""
     program = (
-        "import sys; from pathlib import Path; from jobs import tasks; from wavenet.run_paths import RunPaths\n"
+        "import sys; from pathlib import Path; from jobs.work import tasks; from wavenet.run_paths import RunPaths\n"
         "from wavenet.generation.config import GenerationConfig; from wavenet.generation.plan import make_plan\n"
         "run, data = RunPaths(Path(sys.argv[1])), Path(sys.argv[2])\n"
         "requests = make_plan(run, GenerationConfig(seconds=0.01), 7, data)\n"
