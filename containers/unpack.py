@@ -97,7 +97,7 @@ def _members(layer: tarfile.TarFile, target: Path) -> Iterator[tarfile.TarInfo]:
 def _plain(member: tarfile.TarInfo, target: str) -> tarfile.TarInfo | None:
     """As the safe filter of Python has it, with links that are absolute: their root is the folder."""
     if member.issym():
-        return member.replace(uid=None, gid=None, uname=None, gname=None, deep=False)  # type: ignore[arg-type]
+        return member.replace(uid=None, gid=None, uname=None, gname=None, deep=False)  # type: ignore[arg-type]  # None: of nobody's
     return tarfile.tar_filter(member, target)
 
 

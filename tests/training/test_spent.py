@@ -24,6 +24,8 @@ from wavenet.training.spent import account_of, kept_steps, percentile
 from wavenet.training.stopping import StopRequest
 from wavenet.training.stopwatch import Stopwatch
 
+from .test_resume import StopAfter, quiet
+
 
 class Clock:
     """Goes as far as it is told."""
@@ -32,22 +34,6 @@ class Clock:
 
     def __call__(self):
         return self.seconds
-
-
-def quiet(line):
-    """A log that nobody reads."""
-
-
-class StopAfter(StopRequest):
-    """Asks for a stop during step number ``step``."""
-
-    def __init__(self, step):
-        super().__init__()
-        self._steps_left = step
-
-    def poll(self):
-        self._steps_left -= 1
-        return "preemption" if self._steps_left == 0 else None
 
 
 def test_a_stopwatch_tells_what_came_before_the_first_step_and_what_since():

@@ -98,12 +98,7 @@ def classes_figure(data: Data, *, is_narrow: bool) -> Figure | None:
             textcoords="offset points", va="center", color=INK, alpha=0.8, fontsize="small",
         )  # fmt: skip
     axes.set_yticks(positions, [_label(entry["name"]) for entry in classes])
-    axes.tick_params(axis="y", length=0)
-    axes.invert_yaxis()
-    axes.margins(x=0.22 if is_narrow else 0.13)
-    axes.set_xlim(left=0)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x", color=FAINT, lw=0.6)
+    _lay_bars(axes, is_narrow)
     _legend(figure, axes, is_narrow)
     return figure
 
@@ -142,12 +137,7 @@ def time_figure(data: Data, *, is_narrow: bool) -> Figure | None:
             alpha=0.8, fontsize="small",
         )  # fmt: skip
     axes.set_yticks(range(len(parts)), [part["name"] for part in parts])
-    axes.tick_params(axis="y", length=0)
-    axes.invert_yaxis()
-    axes.margins(x=0.22 if is_narrow else 0.13)
-    axes.set_xlim(left=0)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x", color=FAINT, lw=0.6)
+    _lay_bars(axes, is_narrow)
     _legend(figure, axes, is_narrow)
     return figure
 
@@ -269,6 +259,16 @@ def _axes(is_narrow: bool, y_label: str, x_label: str, height: float = 2.7) -> t
         axes.xaxis.set_major_locator(MaxNLocator(5 if is_narrow else 9, integer=True))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     return figure, axes
+
+
+def _lay_bars(axes: Axes, is_narrow: bool) -> None:
+    """Bars from left to right, the first on top, with room behind them for what they say."""
+    axes.tick_params(axis="y", length=0)
+    axes.invert_yaxis()
+    axes.margins(x=0.22 if is_narrow else 0.13)
+    axes.set_xlim(left=0)
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x", color=FAINT, lw=0.6)
 
 
 def _legend(figure: Figure, axes: Axes, is_narrow: bool) -> None:
