@@ -1,6 +1,6 @@
 """The speed of generation, as shares of what the processor could do in the same run.
 
-Rates count the processor time of the working thread, in short slices in which the things that are compared take turns:
+Rates count the processor time of the working thread, in slices in which the things that are compared take turns:
 other programs on the machine disturb them little, and all alike. Every rate is the median of its slices, every ratio
 that of the two medians printed beside it.
 """
@@ -18,7 +18,7 @@ from dataclasses import replace
 import torch
 
 from tests.benchmarks.measurements import NUM_GENRES, Measurement, preset
-from wavenet.generation.config import SamplingConfig, Variant
+from wavenet.generation.config import Precision, SamplingConfig, Variant
 from wavenet.generation.incremental import IncrementalNetwork
 from wavenet.generation.native.library import Library, find_library
 from wavenet.generation.native.packing import PackedModel
@@ -30,9 +30,10 @@ from wavenet.model.arrays import initial_arrays
 from wavenet.model.config import ModelConfig
 from wavenet.model.network import WaveNet
 
-REPETITIONS = 40
-SLICE_SECONDS = 0.01
-PEAK_ROUNDS = 200_000
+REPETITIONS = 20
+SLICE_SECONDS = 0.1
+"""`draw_all` takes such slices too: what a call costs (draws, biases laid side by side) is a hundredth of it."""
+PEAK_ROUNDS = 1_000_000
 TORCH_SAMPLES = 16
 STREAMS = (1, 2, 4, 5, 8, 10, 16, 32)
 WIDTHS = (16, 24, 32, 48, 64, 96, 128)
@@ -67,7 +68,7 @@ class Native:
         library = _library()
         chosen = variant or choose(Variant.auto)
         self.variant = chosen.value
-        model = PackedModel(config, initial_arrays(config, 0), is_rounded=chosen.is_rounded)
+        model = PackedModel(config, initial_arrays(config, 0), chosen.precision)
         self.kernel = Kernel(library, chosen.instructions, model)
         self.products = _products(config)
         self._peak = lambda: library.functions["peak"](library.runnable[chosen.instructions], PEAK_ROUNDS)
@@ -83,7 +84,7 @@ class Native:
         fitting = SLICE_SECONDS * 25e9 / self.products / max(3, num_streams)
         count = max(2, int(fitting))
         requests = [StreamRequest(index % NUM_GENRES, 0, index) for index in range(num_streams)]
-        streams = new_streams(self.kernel.model, requests, count * 4 * REPETITIONS)
+        streams = new_streams(self.kernel.model, requests, count * (3 * REPETITIONS + 1))
         self.kernel.start(streams)
         self.kernel.draw(streams, count, SamplingConfig())
         return streams, count
@@ -146,8 +147,9 @@ def shares() -> Iterator[Measurement]:
     """Every preset with 1 to 32 streams on one core: rate, and share of the peak of the same instructions."""
     for name in PRESETS:
         yield from _table(name, Native(preset(name)), STREAMS)
-    rounding = next(variant for variant in runnable() if variant.is_rounded)
-    yield from _table("reference", Native(preset("reference"), rounding), STREAMS)
+    others = [each for each in runnable() if each.precision is not Precision.int16 and each is not Variant.torch]
+    for variant in others:
+        yield from _table("reference", Native(preset("reference"), variant), STREAMS)
 
 
 def widths() -> Iterator[Measurement]:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from wavenet.generation import variants
-from wavenet.generation.config import Variant
+from wavenet.generation.config import Precision, Variant
 from wavenet.generation.native.library import find_library
 from wavenet.generation.native.packing import PackedModel
 from wavenet.generation.native.streams import Kernel, new_streams
@@ -15,8 +15,9 @@ from wavenet.model.arrays import array_shapes
 from wavenet.model.config import Conditioning, ModelConfig
 
 LIBRARY = find_library()
-VARIANTS = sorted(LIBRARY.runnable) if LIBRARY else []
-ROUNDING = [each.value for each in variants.runnable() if each.is_rounded][:1]
+NATIVE = [each for each in variants.runnable() if each is not Variant.torch]
+VARIANTS = [each.value for each in NATIVE if each.precision is Precision.float32]
+ROUNDING = [each.value for each in NATIVE if each.precision is Precision.int16][:1]
 """The fastest of those that round the weights: all take one path."""
 
 
@@ -69,7 +70,7 @@ def requests(config, num_streams, seed):
 
 def kernel(variant, config, arrays):
     chosen = Variant(variant)
-    return Kernel(LIBRARY, chosen.instructions, PackedModel(config, arrays, is_rounded=chosen.is_rounded))
+    return Kernel(LIBRARY, chosen.instructions, PackedModel(config, arrays, chosen.precision))
 
 
 def started(kernel, requests, num_samples):

@@ -74,7 +74,9 @@ def test_the_wav_holds_what_the_kernel_generates(run, data):
     requests = make_plan(run, replace(SHORT, primings=(Priming.silence,)), 7, data)
     make_clips(run, requests, data)
     (variant,) = {facts(run, request)["variant"] for request in requests}
-    kernel = Kernel(LIBRARY, variant, restore_packed(run.checkpoint(20), Weights.ema))
+    chosen = Variant(variant)
+    model = restore_packed(run.checkpoint(20), Weights.ema, chosen.precision)
+    kernel = Kernel(LIBRARY, chosen.instructions, model)
     for request in requests:
         (levels,) = generate_levels(kernel, [StreamRequest(request.class_id, 7, request.stream)], 4000)
         samples, _ = soundfile.read(request.files(run).wav, dtype="int16")

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from wavenet.errors import UsageError
 from wavenet.settings import key
 
-_ROUNDED = "_int16"
+
+class Precision(enum.Enum):
+    """What the native kernel computes with."""
+
+    float32 = "float32"
+    int16 = "int16"
+    """Weights rounded to integers of 16 bits times a scale for each output; sums and inputs are float32."""
+    bfloat16 = "bfloat16"
+    """Weights and the inputs of every product rounded to 8 bits of precision; sums are float32."""
+
+
+_SUFFIXES = {Precision.int16: "_int16", Precision.bfloat16: "_bf16"}
 
 
 class Weights(enum.Enum):
@@ -44,17 +55,19 @@ class Variant(enum.Enum):
     avx2_int16 = "avx2_int16"
     avx512_int16 = "avx512_int16"
     neon_int16 = "neon_int16"
-    """The same with weights rounded to 16 bits: faster for one to four streams at a time; never chosen by ``auto``."""
+    """The same with weights rounded to 16 bits: faster for one or two streams at a time."""
+    avx512_bf16 = "avx512_bf16"
+    """With all products in bfloat16, by instructions that some of the processors with AVX-512 have."""
+
+    @property
+    def precision(self) -> Precision:
+        """What it computes with."""
+        return next((each for each, end in _SUFFIXES.items() if self.value.endswith(end)), Precision.float32)
 
     @property
     def instructions(self) -> str:
-        """What the native kernel calls the variant that computes."""
-        return self.value.removesuffix(_ROUNDED)
-
-    @property
-    def is_rounded(self) -> bool:
-        """Whether the weights are rounded first."""
-        return self.value.endswith(_ROUNDED)
+        """What the native kernel calls the variant that computes: only rounded weights are data, not code."""
+        return self.value.removesuffix(_SUFFIXES[Precision.int16])
 
 
 @dataclass(frozen=True)

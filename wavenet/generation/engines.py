@@ -116,9 +116,8 @@ class NativeEngine:
     def __init__(self, variant: Variant, checkpoint: Path, weights: Weights, threads: int, save_seconds: float) -> None:
         library = find_library()
         assert library is not None  # noqa: S101 - `choose` has found the variant in it
-        self._kernel = Kernel(
-            library, variant.instructions, restore_packed(checkpoint, weights, is_rounded=variant.is_rounded)
-        )
+        model = restore_packed(checkpoint, weights, variant.precision)
+        self._kernel = Kernel(library, variant.instructions, model)
         self._variant, self._threads, self._save_seconds = variant, threads, save_seconds
 
     @property

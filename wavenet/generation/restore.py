@@ -10,7 +10,7 @@ from wavenet.audio.names import display
 from wavenet.checkpoint import state
 from wavenet.checkpoint.store import list_committed
 from wavenet.errors import InputError, MismatchError
-from wavenet.generation.config import Weights
+from wavenet.generation.config import Precision, Weights
 from wavenet.generation.native.packing import PackedModel
 from wavenet.generation.requests import ClipRequest
 from wavenet.model.config import ModelConfig
@@ -76,7 +76,7 @@ def restore(checkpoint: Path, weights: Weights) -> tuple[WaveNet, Weights]:
     return model.eval(), found
 
 
-def restore_packed(checkpoint: Path, weights: Weights, *, is_rounded: bool = False) -> PackedModel:
+def restore_packed(checkpoint: Path, weights: Weights, precision: Precision = Precision.float32) -> PackedModel:
     """The model of a checkpoint for the native kernel; no torch.
 
     Raises:
@@ -85,7 +85,7 @@ def restore_packed(checkpoint: Path, weights: Weights, *, is_rounded: bool = Fal
     """
     config, arrays, _ = read_model(checkpoint, weights)
     try:
-        return PackedModel(config, arrays, is_rounded=is_rounded)
+        return PackedModel(config, arrays, precision)
     except MismatchError as error:
         raise _of_another_architecture(checkpoint, error) from error
 

@@ -123,7 +123,7 @@ def generate(
     library = find_library()
     if chosen is Variant.torch or library is None:
         return mulaw.decode(generate_levels(model.network, streams, num_samples, sampling, progress))
-    packed = PackedModel(model.config, model.network.to_arrays(), is_rounded=chosen.is_rounded)
+    packed = PackedModel(model.config, model.network.to_arrays(), chosen.precision)
     kernel = Kernel(library, chosen.instructions, packed)
     return mulaw.decode(native_levels(kernel, streams, num_samples, sampling, progress=progress, threads=threads))
 

@@ -26,11 +26,13 @@ _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-exceptions"
 _ARITHMETIC = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 _WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wno-psabi")
 Variants = dict[str, tuple[str, ...]]
-"""Names, and the flags that each is compiled with; the fastest first."""
+"""Names, and the flags that each is compiled with: those of float32, the fastest first, then those of less."""
+_AVX512 = ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512")
 _X86_64: Variants = {
-    "avx512": ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"),
+    "avx512": _AVX512,
     "avx2": ("-mavx2", "-mfma"),
     "portable": (),
+    "avx512_bf16": (*_AVX512, "-mavx512bf16"),
 }
 VARIANTS: dict[str, Variants] = {"x86_64": _X86_64, "AMD64": _X86_64, "aarch64": {"neon": ()}, "arm64": {"neon": ()}}
 

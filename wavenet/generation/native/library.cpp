@@ -36,6 +36,10 @@ const char *wavenet_variant_name(int32_t number) {
     return variants[number]->name;
 }
 
+int32_t wavenet_variant_word_values(int32_t number) {
+    return variants[number]->word_values;
+}
+
 int32_t wavenet_variant_runs_here(int32_t number) {
     return variants[number]->runs_here();
 }
@@ -48,7 +52,7 @@ int32_t wavenet_structure_bytes() {
 // What `silence`, `force` and `generate` need for themselves; aligned to 64 bytes.
 int64_t wavenet_workspace_bytes(const wavenet::Model *model, int32_t num_streams) {
     const auto row = [](int64_t width) { return padded(width + panel_width); };
-    const int64_t floats = row(int64_t{model->kernel_size} * model->residual_channels) +
+    const int64_t floats = row(model->residual_channels) + row(int64_t{model->kernel_size} * model->residual_channels) +
                            row(2 * padded(model->dilation_channels)) +
                            row(int64_t{model->num_layers} * model->dilation_channels) + 2 * row(model->skip_channels) +
                            row(model->num_levels) + model->num_layers * (2 * padded(model->dilation_channels) + 1);

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet.errors import NumericsError
+from wavenet.generation.config import Precision
 from wavenet.generation.native.library import MOST_TAPS, ModelFields, aligned
-from wavenet.generation.native.rounding import rounded
+from wavenet.generation.native.rounding import rounded, rounded_to_bfloat16
 from wavenet.generation.streams import Condition, condition_array
 from wavenet.model.arrays import require_shapes
 from wavenet.model.config import Conditioning, ModelConfig
@@ -42,23 +43,29 @@ def _packed(weights: NDArray[Any]) -> NDArray[Any]:
     return np.moveaxis(padded.reshape(*outer, inputs, outputs // _PANEL, _PANEL), -2, -3)
 
 
-def _with_packed_products(parts: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {
-        name: (_packed(part) if name in _PRODUCTS else part).astype(np.float32, copy=False)
-        for name, part in parts.items()
-    }
+def _as_floats(name: str, weights: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    return {name: _packed(weights).astype(np.float32, copy=False)}
 
 
-def _with_rounded_products(parts: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    found = _with_packed_products({name: part for name, part in parts.items() if name not in _PRODUCTS})
-    for name in _PRODUCTS:
-        integers, scales = rounded(parts[name])
-        found[name] = _packed(integers)
-        # Panel by panel, 1 / scale and scale; padded outputs, whose weights are 0, may have any.
-        by_panel = _pad_last(scales).reshape(*scales.shape[:-1], -1, 1, _PANEL)
-        by_panel[by_panel == 0] = 1
-        found[f"{name}_scales"] = np.concatenate([1 / by_panel, by_panel], axis=-2)
-    return found
+def _as_integers(name: str, weights: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Integers and scales, and the numbers that they stand for."""
+    integers, scales = rounded(weights)
+    # Panel by panel, 1 / scale and scale; padded outputs, whose weights are 0, may have any.
+    by_panel = _pad_last(scales).reshape(*scales.shape[:-1], -1, 1, _PANEL)
+    by_panel[by_panel == 0] = 1
+    both = np.concatenate([1 / by_panel, by_panel], axis=-2)
+    stands_for = _as_floats(name, integers * scales[..., np.newaxis, :])
+    return stands_for | {f"{name}_integers": _packed(integers), f"{name}_scales": both}
+
+
+def _as_pairs(name: str, weights: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """(…, inputs, outputs), an even number of inputs → (…, panels, inputs / 2, 16, 2)."""
+    *outer, inputs, outputs = weights.shape
+    first_and_second = rounded_to_bfloat16(weights).reshape(*outer, inputs // 2, 2, outputs)
+    return {name: np.stack([_packed(first_and_second[..., place, :]) for place in (0, 1)], axis=-1)}
+
+
+_PACK = {Precision.float32: _as_floats, Precision.int16: _as_integers, Precision.bfloat16: _as_pairs}
 
 
 class PackedModel:
@@ -67,7 +74,7 @@ class PackedModel:
     Args:
         config: its shape.
         arrays: its float32 weights by the names of `wavenet.model.arrays.array_shapes`; copied.
-        is_rounded: to 16 bits; see `wavenet.generation.native.rounding`.
+        precision: what they are rounded to; see `wavenet.generation.native.rounding`.
 
     Attributes:
         fields: what the kernel is given; valid as long as this object lives.
@@ -77,7 +84,9 @@ class PackedModel:
         NumericsError: a weight is not a finite number.
     """
 
-    def __init__(self, config: ModelConfig, arrays: Mapping[str, NDArray[Any]], *, is_rounded: bool = False) -> None:
+    def __init__(
+        self, config: ModelConfig, arrays: Mapping[str, NDArray[Any]], precision: Precision = Precision.float32
+    ) -> None:
         require_shapes(config, arrays)
         for name, array in arrays.items():
             if not np.isfinite(array).all():
@@ -87,10 +96,13 @@ class PackedModel:
         if config.kernel_size > MOST_TAPS:
             raise ValueError(f"the kernel remembers {MOST_TAPS} levels, but this model has {config.kernel_size} taps")
         self.config = config
+        self.precision = precision
         self._condition = {name: np.array(arrays[name]) for name in _CONDITION_ARRAYS if name in arrays}
         self._scale = np.array([-2.0, -1.0], np.float32)[:, np.newaxis]  # of filter and gate; both exact
-        parts = self._parts(arrays)
-        self._weights = self._lay_out(_with_rounded_products(parts) if is_rounded else _with_packed_products(parts))
+        packed: dict[str, NDArray[Any]] = {}
+        for name, part in self._parts(arrays).items():
+            packed |= _PACK[precision](name, part) if name in _PRODUCTS else {name: part.astype(np.float32)}
+        self._weights = self._lay_out(packed)
         self._dilations = np.array(config.dilations, np.int32)
         self.fields = ModelFields(
             num_levels=config.num_levels,
@@ -107,19 +119,28 @@ class PackedModel:
         num_layers, taps = self.config.num_layers, self.config.kernel_size
         d, r = self.config.dilation_channels, self.config.residual_channels
         halves = arrays["filter_gate_weight"].reshape(num_layers, taps * r, 2, d)
-        scaled = _pad_last(halves * self._scale).reshape(num_layers, taps * r, 2 * _padded(d))
+        scaled = _pad_last(halves * self._scale).reshape(num_layers, taps, r, 2 * _padded(d))
         return {
             "input_tables": _pad_last(arrays["input_weight"]),
-            "filter_gate": scaled,
-            "residual": arrays["residual_weight"],
+            "filter_gate": self._by_words(scaled).reshape(num_layers, -1, 2 * _padded(d)),
+            "residual": self._by_words(arrays["residual_weight"]),
             "residual_bias": _pad_last(arrays["residual_bias"]),
-            "skip": arrays["skip_weight"].reshape(num_layers * d, -1),
+            "skip": self._by_words(arrays["skip_weight"]).reshape(-1, self.config.skip_channels),
             "skip_bias": _pad_last(arrays["skip_bias"].sum(0, dtype=np.float64)),
-            "hidden": arrays["hidden_weight"],
+            "hidden": self._by_words(arrays["hidden_weight"]),
             "hidden_bias": _pad_last(arrays["hidden_bias"]),
-            "output": arrays["output_weight"],
+            "output": self._by_words(arrays["output_weight"]),
             "output_bias": _pad_last(arrays["output_bias"]),
         }
+
+    @property
+    def word_values(self) -> int:
+        """Values in a word of 32 bits of a product's inputs."""
+        return 2 if self.precision is Precision.bfloat16 else 1
+
+    def _by_words(self, weights: NDArray[Any]) -> NDArray[Any]:
+        """(…, inputs, outputs) of one row of inputs, with zeros for what its last word holds beyond them."""
+        return np.pad(weights, [(0, 0)] * (weights.ndim - 2) + [(0, -weights.shape[-2] % self.word_values), (0, 0)])
 
     @staticmethod
     def _lay_out(parts: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -150,8 +171,9 @@ class PackedModel:
 
     @property
     def ring_floats(self) -> int:
-        """Size of a stream's rings."""
-        return (self.config.kernel_size - 1) * sum(self.config.dilations) * self.config.residual_channels
+        """Size of a stream's rings, in words of 32 bits."""
+        words = -(-self.config.residual_channels // self.word_values)
+        return (self.config.kernel_size - 1) * sum(self.config.dilations) * words
 
     @property
     def bias_floats(self) -> int:

@@ -1,7 +1,8 @@
-"""Weights as integers of 16 bits, for variants that round them: half as many bytes to read for each sample.
+"""Weights of 16 bits, for variants that round them: half as many bytes to read for each sample.
 
-Every output has a scale of its own, a power of two: scaling never rounds, so a kernel that is given the integers
-computes bit for bit what it would with the float32 weights that they stand for.
+As integers: every output has a scale of its own, a power of two. Scaling never rounds, so a kernel that is given the
+integers computes bit for bit what it would with the float32 weights that they stand for. As bfloat16: the upper half of
+a float32.
 """
 
 from __future__ import annotations
@@ -31,6 +32,15 @@ def rounded(weights: NDArray[Any]) -> tuple[NDArray[np.int16], NDArray[np.float3
     exponents = np.maximum(np.frexp(largest / _LARGEST)[1], _LEAST_EXPONENT)
     scales = np.ldexp(1.0, exponents)
     return np.rint(weights / scales[..., np.newaxis, :]).astype(np.int16), scales.astype(np.float32)
+
+
+def rounded_to_bfloat16(weights: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """The upper halves of float32, rounded to the nearest and then to the even one.
+
+    What is too small for a float32's full precision is 0, as it is for the processor's instructions.
+    """
+    bits = np.where(np.abs(weights) < np.finfo(np.float32).tiny, 0, weights).astype(np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
 
 
 def as_rounded(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

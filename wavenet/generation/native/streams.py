@@ -105,12 +105,17 @@ class Kernel:
         library: as found.
         variant: one of ``library.runnable``.
         model: the packed weights.
+
+    Raises:
+        ValueError: they are packed for another kind of variant.
     """
 
     def __init__(self, library: Library, variant: str, model: PackedModel) -> None:
         self.model = model
         self._functions = library.functions
         self._number = library.runnable[variant]
+        if library.functions["variant_word_values"](self._number) != model.word_values:
+            raise ValueError(f"weights packed as {model.precision.value} are not for the variant {variant}")
 
     def start(self, streams: Sequence[Stream]) -> None:
         """Give fresh streams their past: endless silence, then the levels that they go on from."""

@@ -12,14 +12,15 @@ int ring_rows(const Model &model, int layer) {
     return (model.kernel_size - 1) * model.dilations[layer];
 }
 
-// Where the numbers of one sample stand between the products; everything beyond it lies in the streams.
+// Where the numbers of one sample stand between the products; everything beyond it lies in the streams. What is a
+// product's input is there in words.
 struct Workspace {
-    Rows taps;         // K·R: a layer's inputs, oldest tap first
-    Rows current;      // the newest of them
+    Rows current;      // Rp: what a layer is given, and then the next
+    Rows taps;         // K words of R: the same with what it was given before, oldest tap first
     Rows activations;  // 2·Dp: −2·filter and −gate
-    Rows gated;        // L·D: of all layers
-    Rows skip;         // Sp
-    Rows hidden;       // Sp
+    Rows gated;        // L words of D: of all layers
+    Rows skip;         // Sp; of the hidden layer, too
+    Rows rectified;    // words of S
     Rows logits;       // Qp
     float *biases;     // (L, B, 2·Dp): the streams' own, side by side: they are read with every sample
     int32_t *oldest;   // (B, L): the ring row of the oldest tap, which the newest input replaces
@@ -31,12 +32,12 @@ struct Workspace {
             next += num_streams * made.stride;
             return made;
         };
-        taps = rows(int64_t{model.kernel_size} * model.residual_channels);
-        current = taps.from(int64_t{model.kernel_size - 1} * model.residual_channels);
+        current = rows(model.residual_channels);
+        taps = rows(model.kernel_size * words(model.residual_channels));
         activations = rows(2 * padded(model.dilation_channels));
-        gated = rows(int64_t{model.num_layers} * model.dilation_channels);
+        gated = rows(model.num_layers * words(model.dilation_channels));
         skip = rows(model.skip_channels);
-        hidden = rows(model.skip_channels);
+        rectified = rows(words(model.skip_channels));
         logits = rows(model.num_levels);
         biases = next;
         const int bias_width = 2 * static_cast<int>(padded(model.dilation_channels));
@@ -65,58 +66,69 @@ void first_layer(const Model &model, const Stream &stream, float *current) {
     }
 }
 
+// The newest of a layer's inputs, at the end of its `taps`.
+float *take_input(const Model &model, const float *current, float *taps) {
+    float *newest = taps + (model.kernel_size - 1) * words(model.residual_channels);
+    const int64_t width = padded(model.residual_channels);
+    for (int64_t at = 0; at < width; at += lanes) store_inputs(newest + words(at), load(current + at));
+    return newest;
+}
+
 // Past inputs from the ring into `taps`, and the newest into the ring; `ring` is the layer's.
-void turn_ring(const Model &model, int layer, float *ring, int32_t &oldest, float *taps) {
-    const int width = model.residual_channels, num_rows = ring_rows(model, layer);
+void turn_ring(const Model &model, int layer, float *ring, int32_t &oldest, const float *newest, float *taps) {
+    const int64_t width = words(model.residual_channels);
+    const int num_rows = ring_rows(model, layer);
     int row = oldest;
     for (int tap = 0; tap < model.kernel_size - 1; ++tap) {
-        copy(taps + tap * width, ring + int64_t{row} * width, width);
+        copy(taps + tap * width, ring + row * width, width);
         row += model.dilations[layer];
         if (row >= num_rows) row -= num_rows;
     }
-    copy(ring + int64_t{oldest} * width, taps + (model.kernel_size - 1) * width, width);
+    copy(ring + oldest * width, newest, width);
     oldest = oldest + 1 == num_rows ? 0 : oldest + 1;
 }
 
 // The rows of a layer's past inputs lie far from all else; the products of one layer are time enough to fetch the next
 // one's. Inlined by force: a call of a function that only fetches ahead is one that g++ takes for useless and leaves out.
 [[gnu::always_inline]] inline void fetch_ring(const Model &model, int layer, const float *ring, int32_t oldest) {
-    const int width = model.residual_channels, num_rows = ring_rows(model, layer);
+    const int64_t width = words(model.residual_channels);
+    const int num_rows = ring_rows(model, layer);
     int row = oldest;
     for (int tap = 0; tap < model.kernel_size - 1; ++tap) {
-        for (int at = 0; at < width; at += line_floats) __builtin_prefetch(ring + int64_t{row} * width + at);
+        for (int64_t at = 0; at < width; at += line_floats) __builtin_prefetch(ring + row * width + at);
         row += model.dilations[layer];
         if (row >= num_rows) row -= num_rows;
     }
 }
 
 // As if the newest input had been there for ever.
-void fill_ring(const Model &model, int layer, float *ring, float *taps) {
-    const int width = model.residual_channels, num_rows = ring_rows(model, layer);
-    const float *newest = taps + (model.kernel_size - 1) * width;
-    for (int row = 0; row < num_rows; ++row) copy(ring + int64_t{row} * width, newest, width);
+void fill_ring(const Model &model, int layer, float *ring, const float *newest, float *taps) {
+    const int64_t width = words(model.residual_channels);
+    const int num_rows = ring_rows(model, layer);
+    for (int row = 0; row < num_rows; ++row) copy(ring + row * width, newest, width);
     for (int tap = 0; tap < model.kernel_size - 1; ++tap) copy(taps + tap * width, newest, width);
 }
 
 // Take the newest level of every stream: its way through all layers, up to what they give to the head.
 template <bool is_filling>
 void take(const Model &model, Stream *const *streams, int num_streams, const Workspace &work) {
-    const int residual = model.residual_channels, dilation = model.dilation_channels;
-    const int64_t filter_width = padded(dilation), residual_width = padded(residual);
+    const int64_t residual = words(model.residual_channels), dilation = words(model.dilation_channels);
+    const int64_t filter_width = padded(model.dilation_channels), residual_width = padded(model.residual_channels);
     for (int s = 0; s < num_streams; ++s) first_layer(model, *streams[s], work.current[s]);
     int64_t ring = 0;
     for (int layer = 0; layer < model.num_layers; ++layer) {
         const int64_t panels = 2 * filter_width / panel_width;
         for (int s = 0; s < num_streams; ++s) {
             float *rows = streams[s]->rings + ring;
-            if constexpr (is_filling) fill_ring(model, layer, rows, work.taps[s]);
-            else turn_ring(model, layer, rows, *work.oldest_of(model, s, layer), work.taps[s]);
+            const float *newest = take_input(model, work.current[s], work.taps[s]);
+            if constexpr (is_filling) fill_ring(model, layer, rows, newest, work.taps[s]);
+            else turn_ring(model, layer, rows, *work.oldest_of(model, s, layer), newest, work.taps[s]);
         }
-        ring += int64_t{ring_rows(model, layer)} * residual;
+        ring += ring_rows(model, layer) * residual;
         if (!is_filling && layer + 1 < model.num_layers)
             for (int s = 0; s < num_streams; ++s)
                 fetch_ring(model, layer + 1, streams[s]->rings + ring, *work.oldest_of(model, s, layer + 1));
-        const int num_inputs = model.kernel_size * residual;
+        const int num_inputs = static_cast<int>(model.kernel_size * residual);
         const Rows biases{work.biases + int64_t{layer} * num_streams * 2 * filter_width, 2 * filter_width};
         product(model.filter_gate, layer, num_inputs, static_cast<int>(panels), work.taps, biases, work.activations,
                 num_streams);
@@ -127,23 +139,26 @@ void take(const Model &model, Stream *const *streams, int num_streams, const Wor
                 store(work.current[s] + at, load(work.current[s] + at) + load(bias + at));
         }
         if (layer + 1 < model.num_layers)
-            product(model.residual, layer, dilation, static_cast<int>(residual_width / panel_width),
+            product(model.residual, layer, static_cast<int>(dilation), static_cast<int>(residual_width / panel_width),
                     work.gated.from(layer * dilation), work.current, work.current, num_streams);
     }
     for (int s = 0; s < num_streams; ++s) streams[s]->num_taken += is_filling ? 0 : 1;
 }
 
 void head(const Model &model, int num_streams, const Workspace &work) {
-    const int skip = model.skip_channels;
-    const int skip_panels = static_cast<int>(padded(skip) / panel_width);
+    const int gated = static_cast<int>(model.num_layers * words(model.dilation_channels));
+    const int skip = static_cast<int>(words(model.skip_channels));
+    const int skip_panels = static_cast<int>(padded(model.skip_channels) / panel_width);
     const int output_panels = static_cast<int>(padded(model.num_levels) / panel_width);
     const auto shared = [](const float *row) { return Rows{const_cast<float *>(row), 0}; };
-    product(model.skip, 0, model.num_layers * model.dilation_channels, skip_panels, work.gated,
-            shared(model.skip_bias), work.skip, num_streams);
-    for (int s = 0; s < num_streams; ++s) rectify(work.skip[s], padded(skip));
-    product(model.hidden, 0, skip, skip_panels, work.skip, shared(model.hidden_bias), work.hidden, num_streams);
-    for (int s = 0; s < num_streams; ++s) rectify(work.hidden[s], padded(skip));
-    product(model.output, 0, skip, output_panels, work.hidden, shared(model.output_bias), work.logits, num_streams);
+    const auto rectify_all = [&] {
+        for (int s = 0; s < num_streams; ++s) rectify(work.skip[s], padded(model.skip_channels), work.rectified[s]);
+    };
+    product(model.skip, 0, gated, skip_panels, work.gated, shared(model.skip_bias), work.skip, num_streams);
+    rectify_all();
+    product(model.hidden, 0, skip, skip_panels, work.rectified, shared(model.hidden_bias), work.skip, num_streams);
+    rectify_all();
+    product(model.output, 0, skip, output_panels, work.rectified, shared(model.output_bias), work.logits, num_streams);
 }
 
 void follow_with(Stream &stream, uint8_t level) {
@@ -191,22 +206,31 @@ void generate(const Model &model, Stream *const *streams, int num_streams, int n
 
 // What the multiply-add units can do at most: sums that stay in registers. Returns the number of multiply-adds.
 double peak(int64_t rounds) {
-    Vector sums[num_accumulators];
+#if defined(WAVENET_PAIRS)
+    using Weight = Pair;
+    const float pair_of_ones = value_of(0x3f803f80u);
+    const Vector factor = all(pair_of_ones), addend = all(pair_of_ones);
+#else
+    using Weight = float;
     const Vector factor = all(0.999f), addend = all(0.001f);
+#endif
+    Vector sums[num_accumulators];
     for (int i = 0; i < num_accumulators; ++i) sums[i] = all(static_cast<float>(i * rounds));  // equal ones would be merged
     for (int64_t round = 0; round < rounds; ++round)
-        WAVENET_UNROLLED for (Vector &sum : sums) sum = multiply_add(sum, factor, addend);
+        WAVENET_UNROLLED for (Vector &sum : sums) sum = accumulated<Weight>(factor, addend, sum);
     Vector total{};
     for (const Vector &sum : sums) total += sum;
     float sink = 0;
     for (int lane = 0; lane < lanes; ++lane) sink += total[lane];
     volatile float kept = sink;
     static_cast<void>(kept);
-    return static_cast<double>(rounds) * num_accumulators * lanes;
+    return static_cast<double>(rounds) * num_accumulators * lanes * word_values;
 }
 
 bool runs_here() {
-#if defined(__AVX512F__)
+#if defined(__AVX512BF16__)
+    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#elif defined(__AVX512F__)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #elif defined(__AVX2__)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -221,6 +245,6 @@ bool runs_here() {
 #define WAVENET_NAME(name) WAVENET_TEXT(name)
 
 extern const Variant variant;
-const Variant variant = {WAVENET_NAME(WAVENET_VARIANT), runs_here, silence, force, generate, peak};
+const Variant variant = {WAVENET_NAME(WAVENET_VARIANT), word_values, runs_here, silence, force, generate, peak};
 
 }  // namespace wavenet::WAVENET_VARIANT
