@@ -157,7 +157,7 @@ def widths() -> Iterator[Measurement]:
     reference = preset("reference")
     for width in WIDTHS:
         config = replace(reference, residual_channels=width, dilation_channels=width)
-        yield from _table(f"width {width}", Native(config), (1, 4, 8, 16, 32))
+        yield from _table(f"width {width}", Native(config), (1, 2, 4, 8, 16, 32))
 
 
 def _table(name: str, native: Native, numbers: Sequence[int]) -> Iterator[Measurement]:

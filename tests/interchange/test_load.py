@@ -160,7 +160,7 @@ def test_generate_takes_a_variant_by_name(checkpoint):
     samples = wavenet.generate(model, [0, 1], 30, seed=7, variant="torch")
     streams = [StreamRequest(0, 7, 0), StreamRequest(1, 7, 1)]
     np.testing.assert_array_equal(samples, mulaw.decode(generate_levels(model.network, streams, 30)))
-    with pytest.raises(UsageError, match=r"variant must be one of auto, torch, portable, .* got 'fast'"):
+    with pytest.raises(UsageError, match=r"variant must be one of auto, .* torch, .* got 'fast'"):
         wavenet.generate(model, [0], 30, variant="fast")
 
 

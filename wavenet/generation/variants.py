@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from wavenet.errors import UsageError
-from wavenet.generation.config import Precision, Variant
+from wavenet.generation.config import Variant
 from wavenet.generation.native.library import find_library
 
 BUILD_COMMAND = "python -m wavenet.generation.native.build"
 
 
 def runnable() -> list[Variant]:
-    """Those that this processor can run, in the order in which `choose` would take them.
+    """Those that this machine can run, in the order in which `choose` would take them.
 
     Weights of 16 bits come first: they are read in half the time, and change the distribution of a sample by less than
     anybody could hear or measure in audio (native/README.md has the numbers). bfloat16, which changes more, comes last.
     """
     library = find_library()
-    native = [each for name in (library.runnable if library else ()) for each in Variant if each.instructions == name]
-    return [
-        *(each for each in native if each.precision is Precision.int16),
-        *(each for each in native if each.precision is Precision.float32),
-        Variant.torch,
-        *(each for each in native if each.precision is Precision.bfloat16),
-    ]
+    native = library.runnable if library else {}
+    return [each for each in Variant if each is Variant.torch or each.instructions in native]
 
 
 def choose(wanted: Variant) -> Variant:

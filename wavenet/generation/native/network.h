@@ -13,14 +13,12 @@ namespace wavenet {
 
 constexpr int panel_width = 16;
 
-// A packed product, or one of each layer: float32, or pairs of bfloat16 for variants that take those. Weights that are
-// rounded to 16 bits are there twice: as the float32 numbers that they stand for, and as integers · scale, a power of two
-// for each output, so that scaling never rounds and both give the same bits. Of a panel of 16 outputs there are 16 times
-// 1 / scale, then 16 times the scale.
+// A packed product, or one of each layer: float32, or pairs of bfloat16 for variants that take those. With scales the
+// weights are integers of 16 bits: weight · scale, a power of two for each output, so that scaling never rounds. Of a
+// panel of 16 outputs there are 16 times 1 / scale, then 16 times the scale.
 struct Weights {
     const void *packed;
-    const int16_t *integers;       // null: not rounded
-    const float *scales;
+    const float *scales;           // null: no integers
 };
 
 struct Model {

@@ -48,14 +48,12 @@ def _as_floats(name: str, weights: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 
 def _as_integers(name: str, weights: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Integers and scales, and the numbers that they stand for."""
     integers, scales = rounded(weights)
     # Panel by panel, 1 / scale and scale; padded outputs, whose weights are 0, may have any.
     by_panel = _pad_last(scales).reshape(*scales.shape[:-1], -1, 1, _PANEL)
     by_panel[by_panel == 0] = 1
     both = np.concatenate([1 / by_panel, by_panel], axis=-2)
-    stands_for = _as_floats(name, integers * scales[..., np.newaxis, :])
-    return stands_for | {f"{name}_integers": _packed(integers), f"{name}_scales": both}
+    return {name: _packed(integers), f"{name}_scales": both}
 
 
 def _as_pairs(name: str, weights: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -161,14 +161,6 @@ void product(const Weight *weights, const float *scales, int num_inputs, int num
     }
 }
 
-// Reading is what few streams wait for, and integers are half as much to read; more wait for arithmetic, which has to
-// make float32 numbers of them first. Where that takes many instructions, it never pays.
-#if defined(WAVENET_EMULATED) || defined(__AVX2__) || defined(__aarch64__)
-constexpr int most_streams_by_integers = 2;
-#else
-constexpr int most_streams_by_integers = 0;
-#endif
-
 // The same with the weights of one layer; a product that is there only once has number 0.
 inline void product(const Weights &weights, int layer, int num_inputs, int num_panels, Rows inputs, Rows start,
                     Rows outputs, int num_streams) {
@@ -177,9 +169,10 @@ inline void product(const Weights &weights, int layer, int num_inputs, int num_p
     product(static_cast<const Pair *>(weights.packed) + offset, nullptr, num_inputs, num_panels, inputs, start, outputs,
             num_streams);
 #else
-    if (weights.integers && num_streams <= most_streams_by_integers)
-        product(weights.integers + offset, weights.scales + int64_t{layer} * num_panels * 2 * panel_width, num_inputs,
-                num_panels, inputs, start, outputs, num_streams);
+    if (weights.scales)
+        product(static_cast<const int16_t *>(weights.packed) + offset,
+                weights.scales + int64_t{layer} * num_panels * 2 * panel_width, num_inputs, num_panels, inputs, start,
+                outputs, num_streams);
     else
         product(static_cast<const float *>(weights.packed) + offset, nullptr, num_inputs, num_panels, inputs, start,
                 outputs, num_streams);

@@ -8,7 +8,7 @@
 
 #include "network.h"
 
-#if defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
@@ -85,6 +85,9 @@ inline Vector load(const int16_t *from) {
     return (Vector)_mm512_maskz_cvtepi32_ps(0xffff, wide);
 #elif !defined(WAVENET_EMULATED) && defined(__AVX2__)
     return (Vector)_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)from)));
+#elif !defined(WAVENET_EMULATED) && defined(__SSE2__)
+    const __m128i narrow = _mm_loadl_epi64((const __m128i *)from);
+    return (Vector)_mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpacklo_epi16(narrow, narrow), 16));
 #elif defined(__aarch64__)
     return (Vector)vcvtq_f32_s32(vmovl_s16(vld1_s16(from)));
 #else
