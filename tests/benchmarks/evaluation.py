@@ -1,6 +1,7 @@
 """A whole evaluation by the ordinary command: 4 checkpoints x 5 genres x 30 seconds of the reference, WAV and MP3.
 
-``python -m tests.benchmarks.evaluation SECONDS`` makes shorter clips, where a machine is slow or busy.
+``python -m tests.benchmarks.evaluation SECONDS VARIANT`` makes shorter clips, where a machine is slow or busy, or pins
+what computes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from tests.benchmarks.measurements import NUM_GENRES, Measurement, preset
 from wavenet.checkpoint import store
 from wavenet.checkpoint.ledger import Ledger, Owner
+from wavenet.generation.config import Variant
 from wavenet.model.arrays import initial_arrays
 from wavenet.run_paths import RunPaths
 
@@ -51,14 +53,15 @@ def _processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def evaluation(seconds: float = SECONDS) -> Iterator[Measurement]:
+def evaluation(seconds: float = SECONDS, variant: Variant = Variant.auto) -> Iterator[Measurement]:
     """From the command's start to its end on two cores, and where the time went."""
     with tempfile.TemporaryDirectory() as folder:
         run = write_run(Path(folder) / "run")
         words = ["cluster=local", "cluster.max_parallel=2", "generate.primings=[silence]"]
+        words += [f"generate.variant={variant.value}", f"generate.seconds={seconds}"]
         command = [sys.executable, "-c", "from jobs.cli import main; raise SystemExit(main())"]
         began, used = time.perf_counter(), _processor_seconds()
-        command += ["generate", f"run={run.root}", *words, f"generate.seconds={seconds}"]
+        command += ["generate", f"run={run.root}", *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         taken, used = time.perf_counter() - began, _processor_seconds() - used
         if done.returncode:
@@ -89,5 +92,6 @@ ALL: dict[str, Callable[[], Iterator[Measurement]]] = {"evaluation": evaluation}
 
 
 if __name__ == "__main__":
-    for measurement in evaluation(float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS):
+    seconds, variant, *_ = [*sys.argv[1:], *(str(SECONDS), Variant.auto.value)[len(sys.argv) - 1 :]]
+    for measurement in evaluation(float(seconds), Variant(variant)):
         print(f"{measurement.what:<62} {measurement.value:>10,.4g} {measurement.unit}", flush=True)
