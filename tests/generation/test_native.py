@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -24,6 +25,7 @@ from tests.generation.native import (
 from wavenet.errors import MismatchError, NumericsError, UsageError
 from wavenet.generation.config import SamplingConfig, Variant
 from wavenet.generation.generate import condition_tensor
+from wavenet.generation.native.batch import Faster, generate_levels
 from wavenet.generation.native.packing import PackedModel
 from wavenet.generation.native.rounding import as_rounded, rounded
 from wavenet.generation.native.streams import new_streams
@@ -124,6 +126,59 @@ def test_a_stream_does_not_depend_on_what_else_is_in_the_batch(variant, config, 
     for one, other in zip(together, apart, strict=True):
         for name, array in one.to_arrays().items():
             np.testing.assert_array_equal(array, other.to_arrays()[name])
+
+
+@each_variant
+@SAMPLED
+@given(configs(), st.integers(1, 3), st.integers(2, 5), st.integers(0, 999))
+def test_threads_that_share_a_stream_change_no_bit(variant, config, num_streams, size, seed):
+    """Each computes some outputs of the same products, however many that leaves for one."""
+    native = kernel(variant, config, random_arrays(config, seed))
+    asked = list(requests(config, num_streams, seed))
+    alone, shared = (started(native, asked, 20) for _ in range(2))
+    native.draw(alone, 20, SamplingConfig())
+    team = native.team(size)
+    with ThreadPoolExecutor(size - 1) as pool:
+        others = [pool.submit(team.help, number) for number in range(1, size)]
+        native.draw(shared, 20, SamplingConfig(), team)
+        for other in others:
+            other.result()
+    for one, other in zip(alone, shared, strict=True):
+        for name, array in one.to_arrays().items():
+            np.testing.assert_array_equal(array, other.to_arrays()[name])
+
+
+def test_a_team_is_dismissed_when_nothing_can_be_drawn():
+    """Or its other threads would wait for ever."""
+    native = kernel(VARIANTS[0], SMALL, random_arrays(SMALL, 0))
+    streams, team = started(native, [StreamRequest(0, 0, 0)], 5), native.team(2)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(team.help, 1)
+        with pytest.raises(ValueError, match="fewer than 6 levels left"):
+            native.draw(streams, 6, SamplingConfig(), team)
+        assert other.result(timeout=60) is None
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_more_threads_than_streams_give_the_same_levels(threads):
+    """They are tried in teams and alone, again and again, whichever is faster."""
+    native = kernel(VARIANTS[0], SMALL, random_arrays(SMALL, 0))
+    asked = [StreamRequest(0, 0, number) for number in range(2)]
+    expected = generate_levels(native, asked, 3000)
+    np.testing.assert_array_equal(generate_levels(native, asked, 3000, threads=threads), expected)
+
+
+@pytest.mark.parametrize("faster", [1, 4])
+def test_the_faster_of_both_ways_is_taken_and_the_other_tried_again(faster):
+    """Alone or in a team: known from slices of the same streams."""
+    chooser, taken = Faster(), Counter()
+    for _ in range(200):
+        size = chooser.team_size(4)
+        taken[size] += 1
+        chooser.took(size, 1.0 if size == faster else 2.0)
+    assert taken[faster] > 190
+    assert taken[5 - faster] >= 4
+    assert chooser.team_size(1) == 1
 
 
 def taken_over(native, stream):

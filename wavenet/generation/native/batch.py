@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +20,8 @@ _SLICE_SECONDS = 0.2
 """A signal waits so long for Python to look at it, and progress is told so often."""
 _FIRST_SLICE_SAMPLES = 32
 _MOST_SLICE_SAMPLES = 1 << 16
+_SLICES_OF_THE_FASTER = 50
+"""Then the slower way is tried again, in a shorter slice."""
 _PLAIN = SamplingConfig()
 
 
@@ -36,20 +39,67 @@ def draw_all(
         streams: they may have different numbers of levels left.
         sampling: for all of them.
         after_slice: called several times a second, when no stream is being moved.
-        threads: streams are divided among them.
+        threads: streams are divided among them; where there are more threads than streams, several share one stream
+            if that turns out to be faster.
     """
     num_samples = _FIRST_SLICE_SAMPLES
+    faster = Faster()
     with ThreadPoolExecutor(threads) as pool:
+        crew = _Crew(kernel, sampling, pool)
         while left := [stream for stream in streams if not stream.is_done()]:
+            size = faster.team_size(max(1, threads // len(left)))
             count = min(num_samples, *(len(stream.levels) - stream.num_drawn for stream in left))
+            if faster.is_trying:
+                count = min(count, _FIRST_SLICE_SAMPLES)
             started = time.monotonic()
-            if threads == 1:  # in this thread: a pool would only be one more thing to wait for
-                kernel.draw(left, count, sampling)
-            else:
-                list(pool.map(lambda group, count=count: kernel.draw(group, count, sampling), _shares(left, threads)))
-            wished = count * _SLICE_SECONDS / max(1e-6, time.monotonic() - started)
-            num_samples = int(min(max(wished, 1), 4 * num_samples, _MOST_SLICE_SAMPLES))
+            crew.draw(_shares(left, threads), count, size)
+            taken = max(1e-6, time.monotonic() - started)
+            faster.took(size, taken / count)
+            num_samples = int(min(max(count * _SLICE_SECONDS / taken, 1), 4 * num_samples, _MOST_SLICE_SAMPLES))
             after_slice()
+
+
+class Faster:
+    """One thread for a stream or several: known by trying both, for it depends on the machine and its other work."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[int, float] = {}
+        self._num_slices = 0
+        self.is_trying = False
+
+    def team_size(self, most: int) -> int:
+        """Of the next slice: 1 or ``most``."""
+        sizes = {1, most}
+        self._num_slices += 1
+        self._seconds = {size: seconds for size, seconds in self._seconds.items() if size in sizes}
+        order = sorted(sizes, key=lambda size: self._seconds.get(size, 0.0))
+        self.is_trying = len(self._seconds) < len(sizes) or self._num_slices % _SLICES_OF_THE_FASTER == 0
+        return order[-1] if self._num_slices % _SLICES_OF_THE_FASTER == 0 else order[0]
+
+    def took(self, size: int, seconds: float) -> None:
+        """What a sample of the slice took."""
+        self._seconds[size] = seconds
+
+
+@dataclass(frozen=True)
+class _Crew:
+    """Threads, one of which is the caller's."""
+
+    kernel: Kernel
+    sampling: SamplingConfig
+    pool: ThreadPoolExecutor
+
+    def draw(self, groups: Sequence[Sequence[Stream]], num_samples: int, team_size: int) -> None:
+        """Move groups of streams on, each by a team."""
+        teams = [self.kernel.team(team_size) for _ in groups]
+        others = [self.pool.submit(team.help, number) for team in teams for number in range(1, team_size)]
+        others += [
+            self.pool.submit(self.kernel.draw, group, num_samples, self.sampling, team)
+            for group, team in zip(groups[1:], teams[1:], strict=True)
+        ]
+        self.kernel.draw(groups[0], num_samples, self.sampling, teams[0])
+        for other in others:
+            other.result()
 
 
 def _shares(streams: Sequence[Stream], threads: int) -> list[Sequence[Stream]]:

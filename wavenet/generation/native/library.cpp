@@ -46,7 +46,8 @@ int32_t wavenet_variant_runs_here(int32_t number) {
 
 // So that Python notices when its mirror of the structures is another one.
 int32_t wavenet_structure_bytes() {
-    return static_cast<int32_t>(sizeof(wavenet::Model) + sizeof(wavenet::Stream) + sizeof(wavenet::Sampling));
+    return static_cast<int32_t>(sizeof(wavenet::Model) + sizeof(wavenet::Stream) + sizeof(wavenet::Sampling) +
+                                sizeof(wavenet::Team));
 }
 
 // What `silence`, `force` and `generate` need for themselves; aligned to 64 bytes.
@@ -71,10 +72,14 @@ void wavenet_force(int32_t number, const wavenet::Model *model, wavenet::Stream 
     variants[number]->force(*model, streams, num_streams, num_samples, workspace);
 }
 
-// Draw levels.
+// Draw levels, with all others of the team in `wavenet_help`; they return when all are drawn.
 void wavenet_generate(int32_t number, const wavenet::Model *model, wavenet::Stream *const *streams, int32_t num_streams,
-                      int32_t num_samples, const wavenet::Sampling *sampling, void *workspace) {
-    variants[number]->generate(*model, streams, num_streams, num_samples, *sampling, workspace);
+                      int32_t num_samples, const wavenet::Sampling *sampling, wavenet::Team *team, void *workspace) {
+    variants[number]->generate(*model, streams, num_streams, num_samples, *sampling, *team, workspace);
+}
+
+void wavenet_help(int32_t number, wavenet::Team *team, int32_t number_in_team) {
+    variants[number]->help(*team, number_in_team);
 }
 
 double wavenet_peak(int32_t number, int64_t rounds) {

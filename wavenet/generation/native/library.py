@@ -70,6 +70,13 @@ class SamplingFields(ctypes.Structure):
     _fields_ = (("temperature", _F64), ("top_p", _F64), ("top_k", _I32))
 
 
+class TeamFields(ctypes.Structure):
+    """``Team`` of network.h."""
+
+    _fields_ = (("size", _I32), ("num_posted", _I32), ("num_helped", _I32), ("posted", _POINTER))
+
+
+_STRUCTURES = (ModelFields, StreamFields, SamplingFields, TeamFields)
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "num_variants": (_I32, ()),
     "variant_name": (ctypes.c_char_p, (_I32,)),
@@ -79,7 +86,8 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "workspace_bytes": (_I64, (_POINTER, _I32)),
     "silence": (None, (_I32, _POINTER, _POINTER, _I32, _POINTER)),
     "force": (None, (_I32, _POINTER, _POINTER, _I32, _I32, _POINTER)),
-    "generate": (None, (_I32, _POINTER, _POINTER, _I32, _I32, _POINTER, _POINTER)),
+    "generate": (None, (_I32, _POINTER, _POINTER, _I32, _I32, _POINTER, _POINTER, _POINTER)),
+    "help": (None, (_I32, _POINTER, _I32)),
     "peak": (_F64, (_I32, _I64)),
 }
 
@@ -109,7 +117,7 @@ def find_library(folder: Path = Path(__file__).parent) -> Library | None:
         return None
     for name, (result, arguments) in _FUNCTIONS.items():
         functions[name].restype, functions[name].argtypes = result, arguments
-    if functions["structure_bytes"]() != sum(map(ctypes.sizeof, (ModelFields, StreamFields, SamplingFields))):
+    if functions["structure_bytes"]() != sum(map(ctypes.sizeof, _STRUCTURES)):
         return None
     numbers = range(functions["num_variants"]())
     return Library(functions, {functions["variant_name"](number).decode(): number for number in numbers})

@@ -59,6 +59,15 @@ struct Sampling {
     int32_t top_k;
 };
 
+// Threads that compute the head's products together, each its panels of 16 outputs. The others call `help` and wait for
+// each product that the one which draws has posted; nothing else is shared.
+struct Team {
+    int32_t size;                  // with the one that draws
+    int32_t num_posted;            // products so far; -1: no more will come
+    int32_t num_helped;            // products so far, by each of the others
+    const void *posted;            // the newest
+};
+
 // One instruction set's functions. They allocate nothing, fail never and touch only what they are given.
 struct Variant {
     const char *name;
@@ -66,7 +75,9 @@ struct Variant {
     bool (*runs_here)();
     void (*silence)(const Model &, Stream *const *, int num_streams, void *workspace);
     void (*force)(const Model &, Stream *const *, int num_streams, int num_samples, void *workspace);
-    void (*generate)(const Model &, Stream *const *, int num_streams, int num_samples, const Sampling &, void *workspace);
+    void (*generate)(const Model &, Stream *const *, int num_streams, int num_samples, const Sampling &, Team &,
+                     void *workspace);
+    void (*help)(Team &, int number);
     double (*peak)(int64_t rounds);
 };
 

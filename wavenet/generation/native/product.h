@@ -161,18 +161,18 @@ void product(const Weight *weights, const float *scales, int num_inputs, int num
     }
 }
 
-// The same with the weights of one layer; a product that is there only once has number 0.
-inline void product(const Weights &weights, int layer, int num_inputs, int num_panels, Rows inputs, Rows start,
+// The same with some of the panels of all layers; `start` and `outputs` begin with the first of them.
+inline void product(const Weights &weights, int64_t first_panel, int num_inputs, int num_panels, Rows inputs, Rows start,
                     Rows outputs, int num_streams) {
-    const int64_t offset = int64_t{layer} * num_panels * num_inputs * panel_width;
+    const int64_t offset = first_panel * num_inputs * panel_width;
 #if defined(WAVENET_PAIRS)
     product(static_cast<const Pair *>(weights.packed) + offset, nullptr, num_inputs, num_panels, inputs, start, outputs,
             num_streams);
 #else
     if (weights.scales)
         product(static_cast<const int16_t *>(weights.packed) + offset,
-                weights.scales + int64_t{layer} * num_panels * 2 * panel_width, num_inputs, num_panels, inputs, start,
-                outputs, num_streams);
+                weights.scales + first_panel * 2 * panel_width, num_inputs, num_panels, inputs, start, outputs,
+                num_streams);
     else
         product(static_cast<const float *>(weights.packed) + offset, nullptr, num_inputs, num_panels, inputs, start,
                 outputs, num_streams);

@@ -7,14 +7,14 @@ one process into another at any sample. Letters as in network.h.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wavenet.generation.config import SamplingConfig
-from wavenet.generation.native.library import MOST_TAPS, Library, SamplingFields, StreamFields, aligned
+from wavenet.generation.native.library import MOST_TAPS, Library, SamplingFields, StreamFields, TeamFields, aligned
 from wavenet.generation.native.packing import PackedModel
 from wavenet.generation.streams import StreamRequest, left_padded
 
@@ -98,6 +98,22 @@ class Stream:
         self.fields.recent[:] = [int(level) for level in recent]
 
 
+class Team:
+    """Threads that draw together, each some outputs of the same products; for one call of `Kernel.draw`."""
+
+    def __init__(self, helping: Callable[[TeamFields, int], None], size: int) -> None:
+        self.fields = TeamFields(size=size)
+        self._helping = helping
+
+    def help(self, number: int) -> None:
+        """Be the member of this number, from 1 to ``size`` − 1, until all is drawn."""
+        self._helping(self.fields, number)
+
+    def dismiss(self) -> None:
+        """Let nobody wait for what will not come: the kernel was not called, or has done so itself."""
+        self.fields.num_posted = -1
+
+
 class Kernel:
     """One variant of the library with one model; may be used by several threads, each with streams of its own.
 
@@ -145,15 +161,29 @@ class Kernel:
         stream.fields.forced = stream.fields.logits = None
         return logits
 
-    def draw(self, streams: Sequence[Stream], num_samples: int, sampling: SamplingConfig) -> None:
-        """Draw so many further levels of every stream; none of them may have fewer left to be drawn."""
-        if any(len(stream.levels) - stream.num_drawn < num_samples for stream in streams):
-            raise ValueError(f"a stream has fewer than {num_samples} levels left to be drawn")
-        draws = [stream.request.draws(stream.num_drawn, num_samples) for stream in streams]
-        for stream, uniforms in zip(streams, draws, strict=True):
-            stream.fields.uniforms = uniforms.ctypes.data
-        fields = SamplingFields(sampling.temperature, sampling.top_p, sampling.top_k)
-        self._call("generate", streams, num_samples, ctypes.addressof(fields))
+    def draw(
+        self, streams: Sequence[Stream], num_samples: int, sampling: SamplingConfig, team: Team | None = None
+    ) -> None:
+        """Draw so many further levels of every stream; none of them may have fewer left to be drawn.
+
+        With a ``team`` its other members, each in a thread of its own, have to be in `Team.help`, or to come there.
+        """
+        team = team or self.team(1)
+        try:
+            if any(len(stream.levels) - stream.num_drawn < num_samples for stream in streams):
+                raise ValueError(f"a stream has fewer than {num_samples} levels left to be drawn")
+            draws = [stream.request.draws(stream.num_drawn, num_samples) for stream in streams]
+            for stream, uniforms in zip(streams, draws, strict=True):
+                stream.fields.uniforms = uniforms.ctypes.data
+            fields = SamplingFields(sampling.temperature, sampling.top_p, sampling.top_k)
+            self._call("generate", streams, num_samples, ctypes.addressof(fields), ctypes.addressof(team.fields))
+        finally:
+            team.dismiss()
+
+    def team(self, size: int) -> Team:
+        """Threads to share one call of `draw`."""
+        help_one = self._functions["help"]
+        return Team(lambda fields, number: help_one(self._number, ctypes.addressof(fields), number), size)
 
     def _call(self, function: str, streams: Sequence[Stream], *arguments: int) -> None:
         addresses = (ctypes.c_void_p * len(streams))(*(ctypes.addressof(stream.fields) for stream in streams))

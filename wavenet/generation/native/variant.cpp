@@ -3,7 +3,7 @@
 
 #include "activation.h"
 #include "draw.h"
-#include "product.h"
+#include "team.h"
 
 namespace wavenet::WAVENET_VARIANT {
 namespace {
@@ -130,22 +130,24 @@ void take(const Model &model, Stream *const *streams, int num_streams, const Wor
                 fetch_ring(model, layer + 1, streams[s]->rings + ring, *work.oldest_of(model, s, layer + 1));
         const int num_inputs = static_cast<int>(model.kernel_size * residual);
         const Rows biases{work.biases + int64_t{layer} * num_streams * 2 * filter_width, 2 * filter_width};
-        product(model.filter_gate, layer, num_inputs, static_cast<int>(panels), work.taps, biases, work.activations,
-                num_streams);
+        product(model.filter_gate, layer * panels, num_inputs, static_cast<int>(panels), work.taps, biases,
+                work.activations, num_streams);
         const float *bias = model.residual_bias + layer * residual_width;
         for (int s = 0; s < num_streams; ++s) {
             gate(work.activations[s], filter_width, work.gated[s] + layer * dilation);
             for (int64_t at = 0; at < residual_width; at += lanes)
                 store(work.current[s] + at, load(work.current[s] + at) + load(bias + at));
         }
+        const int64_t residual_panels = residual_width / panel_width;
         if (layer + 1 < model.num_layers)
-            product(model.residual, layer, static_cast<int>(dilation), static_cast<int>(residual_width / panel_width),
-                    work.gated.from(layer * dilation), work.current, work.current, num_streams);
+            product(model.residual, layer * residual_panels, static_cast<int>(dilation),
+                    static_cast<int>(residual_panels), work.gated.from(layer * dilation), work.current, work.current,
+                    num_streams);
     }
     for (int s = 0; s < num_streams; ++s) streams[s]->num_taken += is_filling ? 0 : 1;
 }
 
-void head(const Model &model, int num_streams, const Workspace &work) {
+void head(const Model &model, int num_streams, Team &team, const Workspace &work) {
     const int gated = static_cast<int>(model.num_layers * words(model.dilation_channels));
     const int skip = static_cast<int>(words(model.skip_channels));
     const int skip_panels = static_cast<int>(padded(model.skip_channels) / panel_width);
@@ -154,11 +156,13 @@ void head(const Model &model, int num_streams, const Workspace &work) {
     const auto rectify_all = [&] {
         for (int s = 0; s < num_streams; ++s) rectify(work.skip[s], padded(model.skip_channels), work.rectified[s]);
     };
-    product(model.skip, 0, gated, skip_panels, work.gated, shared(model.skip_bias), work.skip, num_streams);
+    product_by(team, {model.skip, gated, skip_panels, work.gated, shared(model.skip_bias), work.skip, num_streams});
     rectify_all();
-    product(model.hidden, 0, skip, skip_panels, work.rectified, shared(model.hidden_bias), work.skip, num_streams);
+    product_by(team,
+               {model.hidden, skip, skip_panels, work.rectified, shared(model.hidden_bias), work.skip, num_streams});
     rectify_all();
-    product(model.output, 0, skip, output_panels, work.rectified, shared(model.output_bias), work.logits, num_streams);
+    product_by(team,
+               {model.output, skip, output_panels, work.rectified, shared(model.output_bias), work.logits, num_streams});
 }
 
 void follow_with(Stream &stream, uint8_t level) {
@@ -179,10 +183,11 @@ void force(const Model &model, Stream *const *streams, int num_streams, int num_
     const Workspace work(model, streams, num_streams, memory);
     bool is_asked = false;
     for (int s = 0; s < num_streams; ++s) is_asked = is_asked || streams[s]->logits;
+    Team alone{1, 0, 0, nullptr};
     for (int sample = 0; sample < num_samples; ++sample) {
         take<false>(model, streams, num_streams, work);
         if (is_asked) {
-            head(model, num_streams, work);
+            head(model, num_streams, alone, work);
             keep_logits(model, streams, num_streams, sample, work);
         }
         for (int s = 0; s < num_streams; ++s) follow_with(*streams[s], streams[s]->forced[sample]);
@@ -190,11 +195,11 @@ void force(const Model &model, Stream *const *streams, int num_streams, int num_
 }
 
 void generate(const Model &model, Stream *const *streams, int num_streams, int num_samples, const Sampling &sampling,
-              void *memory) {
+              Team &team, void *memory) {
     const Workspace work(model, streams, num_streams, memory);
     for (int sample = 0; sample < num_samples; ++sample) {
         take<false>(model, streams, num_streams, work);
-        head(model, num_streams, work);
+        head(model, num_streams, team, work);
         keep_logits(model, streams, num_streams, sample, work);
         for (int s = 0; s < num_streams; ++s) {
             const uint8_t level = draw(work.logits[s], model.num_levels, sampling, streams[s]->uniforms[sample]);
@@ -202,6 +207,7 @@ void generate(const Model &model, Stream *const *streams, int num_streams, int n
             follow_with(*streams[s], level);
         }
     }
+    dismiss(team);
 }
 
 // What the multiply-add units can do at most: sums that stay in registers. Returns the number of multiply-adds.
@@ -245,6 +251,6 @@ bool runs_here() {
 #define WAVENET_NAME(name) WAVENET_TEXT(name)
 
 extern const Variant variant;
-const Variant variant = {WAVENET_NAME(WAVENET_VARIANT), word_values, runs_here, silence, force, generate, peak};
+const Variant variant = {WAVENET_NAME(WAVENET_VARIANT), word_values, runs_here, silence, force, generate, help, peak};
 
 }  // namespace wavenet::WAVENET_VARIANT
