@@ -25,6 +25,8 @@ from wavenet.settings import key
 from wavenet.training.history import read_history
 
 _POLL_SECONDS = {Executor.local: 0.05, Executor.slurm: 0.5}
+# Enough for all that is to happen, between two looks at it: in a queue nobody stands beside the process.
+_NUM_STEPS = {Executor.local: 400, Executor.slurm: 2000}
 _OUT_OF_REACH = "not in a user's power: preemption, the loss of a node; they take the same way back"
 
 
@@ -59,12 +61,13 @@ def drill(keys: DrillKeys) -> None:
     alone, hit = RunPaths(folder / "untouched"), RunPaths(folder / "interrupted")
 
     def start(run: RunPaths) -> None:
-        words = [data, f"run={shown(run.root)}", f"seed={keys.seed}", f"cluster={keys.cluster.executor.name}"]
+        place = [data, f"run={shown(run.root)}", f"seed={keys.seed}", f"cluster={keys.cluster.executor.name}"]
+        words = [*place, f"training.num_steps={_NUM_STEPS[keys.cluster.executor]}"]
         typist.type("train", TrainKeys, lambda own: train(replace(own, cluster=_without_pause(keys.cluster))), words)
 
     target = Target(hit, display, _POLL_SECONDS[keys.cluster.executor])
     if keys.cluster.executor is Executor.slurm:
-        interruptions, refused = on_slurm(), _on_slurm(start, alone, target)
+        interruptions, refused = on_slurm(), _on_slurm(start, typist, alone, target)
     else:
         start(alone)
         interruptions, refused = here(), _here(start, target)
@@ -91,16 +94,16 @@ def _here(start: Callable[[RunPaths], None], target: Target) -> dict[str, str]:
         return told.result()
 
 
-def _on_slurm(start: Callable[[RunPaths], None], alone: RunPaths, target: Target) -> dict[str, str]:
+def _on_slurm(start: Callable[[RunPaths], None], typist: Typist, alone: RunPaths, target: Target) -> dict[str, str]:
     with _cancelled_unless_done(alone, target.run), ThreadPoolExecutor(1) as pool:
         start(alone)
         start(target.run)
         told = pool.submit(interrupt, target, on_slurm())
         try:
-            watch_jobs(target)
+            typist.timed("train", lambda: watch_jobs(target))
         finally:
             target.is_over.set()
-        watch_jobs(Target(alone, target.display, target.poll_seconds))
+        typist.timed("train", lambda: watch_jobs(Target(alone, target.display, target.poll_seconds)))
         return told.result()
 
 

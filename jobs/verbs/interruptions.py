@@ -24,6 +24,7 @@ from wavenet.run_paths import RunPaths
 _STEPS = 25  # one checkpoint of the drill's, and some steps that are not in it
 _COMMIT_SECONDS = 20.0
 _LOOK_SECONDS = 40.0  # Slurm looks twice a minute whether a time limit is near
+_LEAVE_SECONDS = 60.0  # from the end of the program to that of its job
 _MINUTES_LEFT = 2  # the earliest warning comes 120 s before the end
 
 
@@ -214,15 +215,26 @@ def _limit(target: Target, name: str) -> str | None:
         used = seconds_of(scheduler.facts_of(job_id).get("RunTime", "")) or 0
         if (refusal := scheduler.limit(job_id, int(used // 60) + _MINUTES_LEFT)) is not None:
             return refusal
-        target.is_over.wait(_LOOK_SECONDS)
+        _wait_until_told(target, attempt.attempt)
         target.struck(name, attempt.attempt)
     finally:
         scheduler.signal_steps(_program_of(job_id), "CONT")
     return None
 
 
+def _wait_until_told(target: Target, number: int) -> None:
+    """Some versions of Slurm set a process going that stands still when they tell it something, others do not."""
+    deadline = time.monotonic() + _LOOK_SECONDS
+
+    def has_heard() -> bool:
+        newest = read_attempts(target.run)[-1]
+        return newest.attempt > number or bool(newest.told or newest.cause) or time.monotonic() > deadline
+
+    target.wait(has_heard)
+
+
 def watch_jobs(target: Target) -> None:
-    """Say when the run is over, or that nothing brings it back, until it is over.
+    """Say when the run is over, or that nothing brings it back; return when its job has left the queue.
 
     Raises:
         StageFailedError: its job is gone, and the run is not finished.
@@ -239,3 +251,6 @@ def watch_jobs(target: Target) -> None:
         elif jobs is not None and (words := submitted.in_words(jobs)) != said:
             said = words
             target.display.line(f"drill: {said}")
+    deadline = time.monotonic() + _LEAVE_SECONDS
+    while submitted.in_queue(target.run) != [] and time.monotonic() < deadline:
+        time.sleep(target.poll_seconds)

@@ -109,9 +109,9 @@ def campaign(user: User, folder: Path, faults: Sequence[Fault], seed: int, say: 
                 say(f"{number}/{len(faults)} {fault.name}: attempt {victim.newest_attempt()}")
             victim.fault = "nothing more"
             _wait_for_the_end(victim)
-        victim.settle()
+        found = victim.settle()
         costs = costs_of(victim.run, victim.blows)
-        found = [*too_dear(costs), *_differences(victim.run, untouched())]
+        found += [*too_dear(costs), *_differences(victim.run, untouched())]
     return Outcome(
         costs, found, len(read_history(victim.run).attempts), victim.num_released, time.monotonic() - started
     )

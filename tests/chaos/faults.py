@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobs.processes import started_tick
+from slurm.devcluster import cluster as clusters
 from slurm.devcluster import daemons, nodes
 from slurm.devcluster.commands import ask, do
 from slurm.devcluster.processes import with_role
@@ -165,9 +166,15 @@ def node_down(victim: Victim, random: random.Random) -> None:
     def afterwards() -> None:
         victim.wait_until_gone(pid)
         _start_slurmd_anew(victim.cluster, node)
-        do(["scontrol", "update", f"NodeName={node}", "State=RESUME"], victim.cluster)
+        wait_for(lambda: _takes_part_again(victim.cluster, node), f"{node} to take part again", victim.story)
 
     victim.later(afterwards)
+
+
+def _takes_part_again(cluster: Cluster, node: str) -> bool:
+    """A node that an administrator has set down is resumed by one, unless its slurmd, started anew, has done it."""
+    ask(["scontrol", "update", f"NodeName={node}", "State=RESUME"], cluster)
+    return clusters.states(cluster).get(node) in ("idle", "mix", "alloc")
 
 
 def power_off(victim: Victim, random: random.Random) -> None:

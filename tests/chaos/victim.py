@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -144,10 +144,11 @@ class Victim:
             is_over.set()
             looking.result()
 
-    def settle(self) -> None:
-        """Wait for all that was left for later; raises what went wrong there."""
-        for each in self._aftermath:
-            each.result(timeout=2 * PATIENCE)
+    def settle(self) -> list[str]:
+        """Wait for all that was left for later; a sentence for each thing that went wrong there."""
+        wait(self._aftermath, timeout=2 * PATIENCE)
+        wrong = [each.exception() if each.done() else "it is not over" for each in self._aftermath]
+        return [f"what a fault leaves could not be mended: {reason}" for reason in wrong if reason]
 
     def story(self) -> str:
         """What is known, for the message of a campaign that fails."""
