@@ -93,6 +93,8 @@ tools:
 	    || { [ "$${CI:-}" != true ] && echo "left out: the browser tests (chromium is not installed)"; }
 	@command -v mmdebstrap > /dev/null || $(MAKE) --no-print-directory mmdebstrap.apt \
 	    || { [ "$${CI:-}" != true ] && echo "left out: the tests in containers (mmdebstrap is not installed)"; }
+	@command -v mkfs.btrfs > /dev/null || $(MAKE) --no-print-directory btrfs-progs.apt \
+	    || { [ "$${CI:-}" != true ] && echo "left out: the tests of a quota (btrfs-progs is not installed)"; }
 	@for each in buildah:buildah ch-run:charliecloud podman:podman runc:runc newuidmap:uidmap; do \
 	    command -v $${each%:*} > /dev/null || $(MAKE) --no-print-directory $${each#*:}.apt \
 	    || { [ "$${CI:-}" != true ] && echo "left out: the tests of the OCI image ($${each#*:} is not installed)"; }; done

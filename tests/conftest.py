@@ -36,13 +36,16 @@ def smallest_floats() -> Iterator[None]:
 
 def _mount(folder: Path, options: str) -> None:
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
+    _run_or_skip("mount", "-t", "tmpfs", "-o", options, "none", str(folder))
+
+
+def _run_or_skip(*command: str) -> None:
     try:
-        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        pytest.skip("no mount command here")
-    if mounted.returncode:
-        pytest.skip(f"a file system of its own cannot be mounted here: {mounted.stderr.strip()}")
+        pytest.skip(f"a file system of its own cannot be had here: there is no {command[0]}")
+    if done.returncode:
+        pytest.skip(f"a file system of its own cannot be had here: {done.stderr.strip()}")
 
 
 @pytest.fixture
@@ -61,6 +64,24 @@ def disk_of_few_files(tmp_path: Path) -> Iterator[Path]:
     _mount(folder, "size=1m,nr_inodes=25")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def disk_of_quota(tmp_path: Path) -> Iterator[Path]:
+    """A folder to which a quota leaves 1 MiB of a file system of 256 MiB: Btrfs brings its own."""
+    image, disk = tmp_path / "image", tmp_path / "disk of a quota"
+    image.touch()
+    os.truncate(image, 256 << 20)
+    disk.mkdir()
+    folder = disk / "home"
+    _run_or_skip("mkfs.btrfs", "--quiet", str(image))
+    _run_or_skip("mount", "-t", "btrfs", "-o", "loop", str(image), str(disk))
+    try:
+        for words in (["quota", "enable", disk], ["subvolume", "create", folder], ["qgroup", "limit", "1M", folder]):
+            subprocess.run(["btrfs", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @pytest.fixture

@@ -38,6 +38,42 @@ def test_a_disk_that_fills_at_a_commit_keeps_what_was_there(small_disk, owner, c
     assert [checkpoint.step for checkpoint in store.list_committed(run)] == [10, 20]
 
 
+def use_up(folder):
+    """Write until the quota refuses, and bring what was written."""
+
+    def write_on():
+        with (folder / "filler").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+
+    with pytest.raises(OSError, match="quota") as refused:
+        write_on()
+    assert refused.value.errno == errno.EDQUOT
+    return folder / "filler"
+
+
+def test_a_quota_that_is_used_up_at_a_commit_keeps_what_was_there(disk_of_quota, owner, commit_to):
+    """The file system has room for hundreds; the sentence names the quota, and where some is left the run goes on."""
+    run = RunPaths(disk_of_quota / "run")
+    ledger = Ledger.claim(run, owner)
+    commit_to(run, ledger, 10)
+    filler = use_up(disk_of_quota)
+    with pytest.raises(StorageError, match=r"the disk quota is used up.*needs [\d,]+ bytes .*a quota may leave less"):
+        commit_to(run, ledger, 20)
+    assert [path.name for path in run.checkpoints.iterdir()] == ["step-00000010"]
+    filler.unlink()
+    state.verify(commit_to(run, ledger, 20).path)
+    assert [checkpoint.step for checkpoint in store.list_committed(run)] == [10, 20]
+
+
+def test_a_quota_is_met_before_training(disk_of_quota):
+    """What the file system calls free is taken for a moment, and refused then; what the quota leaves is not."""
+    with pytest.raises(StorageError, match=r"the disk quota is used up.*a quota may leave less"):
+        space.require_room(disk_of_quota / "room", Need(2 << 20, 5))
+    space.require_room(disk_of_quota / "room", Need(300_000, 5))
+    assert list(disk_of_quota.iterdir()) == []
+
+
 def test_a_disk_that_runs_out_of_files_keeps_what_was_there(disk_of_few_files, owner, commit_to):
     run = RunPaths(disk_of_few_files / "run")
     fillers = [disk_of_few_files / name for name in "abc"]

@@ -46,8 +46,8 @@ def test_each_interruption_hit_a_training(said: str, name: str) -> None:
 
 
 def test_one_job_came_back_each_time(attempts: list[AttemptRow]) -> None:
-    """It was requeued five times, and each start went on from the step at which the one before had ended, or a kill."""
-    assert len(attempts) == len(NAMES) + 1
+    """After five interruptions at least: the limit, which only an administrator can raise, may be met again."""
+    assert len(attempts) > len(NAMES)
     assert {attempt.job_id for attempt in attempts} == {attempts[0].job_id}
     assert attempts[0].cause == "requeue"
     assert [attempt.cause for attempt in attempts[-2:]] == ["time limit", "finished"]

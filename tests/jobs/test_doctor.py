@@ -175,6 +175,14 @@ def test_a_folder_of_this_machine_will_do_and_stays_as_it_was(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_quota_that_leaves_too_little_is_a_problem(disk_of_quota: Path) -> None:
+    """Though the file system has more free than is tried."""
+    (found,) = [one for one in storage.examine(disk_of_quota, GROUP) if one.check == "quota"]
+    assert found.level is Level.problem
+    assert "disk quota exceeded" in found.found
+    assert list(disk_of_quota.iterdir()) == []
+
+
 def test_a_folder_below_a_file_is_a_problem(tmp_path: Path) -> None:
     """It could never be made."""
     (tmp_path / "file").touch()
