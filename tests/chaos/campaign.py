@@ -25,7 +25,7 @@ from wavenet.training.history import read_history
 NUM_NODES = 8
 GRACE_SECONDS = 4
 SETTINGS = ("SlurmdTimeout=10",)  # a node that is silent is given up soon
-_STEPS_PER_BLOW = 50
+_STEPS_PER_BLOW = 200  # some seconds of training: most of them it stands still or is being started
 _UNTOUCHED_SECONDS = 1800.0
 
 

@@ -112,6 +112,11 @@ class Victim:
         finally:
             send(pid, signal.SIGCONT)
 
+    def stop(self, pid: int) -> None:
+        """Return when it stands still, or is gone."""
+        send(pid, signal.SIGSTOP)
+        wait_for(lambda: _state(pid) in "tTZX", f"process {pid} to stand still", self.story, poll_seconds=0.001)
+
     def hit(self, pid: int) -> None:
         """The blow falls now, on this process, which stands still or cannot tell the difference."""
         known = max((blow.attempt or 0 for blow in self.blows), default=0)
@@ -166,13 +171,22 @@ def node_of(pid: int) -> str:
 
 def is_told(pid: int, number: signal.Signals) -> bool:
     """Whether the signal has reached the stopped process, or has set it going already."""
+    fields = _status(pid)
+    pending = int(fields.get("ShdPnd", "0"), 16) | int(fields.get("SigPnd", "0"), 16)
+    return bool(pending >> (number - 1) & 1) or _state(pid) not in "tT"
+
+
+def _state(pid: int) -> str:
+    """One letter; X of a process that is gone."""
+    return _status(pid).get("State", "X").split()[0]
+
+
+def _status(pid: int) -> dict[str, str]:
     try:
         status = Path(f"/proc/{pid}/status").read_text("utf-8")
-    except FileNotFoundError:
-        return True
-    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    pending = int(fields["ShdPnd"], 16) | int(fields["SigPnd"], 16)
-    return bool(pending >> (number - 1) & 1) or fields["State"].split()[0] not in "tT"
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    return dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
 
 
 def send(pid: int, number: signal.Signals) -> None:
@@ -180,7 +194,9 @@ def send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def wait_for(look, what: str, story: Callable[[], str], seconds: float = PATIENCE):  # type: ignore[no-untyped-def]
+def wait_for(  # type: ignore[no-untyped-def]
+    look, what: str, story: Callable[[], str], seconds: float = PATIENCE, poll_seconds: float = _POLL_SECONDS
+):
     """The first answer that is true.
 
     Raises:
@@ -189,5 +205,5 @@ def wait_for(look, what: str, story: Callable[[], str], seconds: float = PATIENC
     deadline = time.monotonic() + seconds
     while not (answer := look()):
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}: {story()}"
-        time.sleep(_POLL_SECONDS)
+        time.sleep(poll_seconds)
     return answer

@@ -25,7 +25,7 @@ from .user import User
 # One worker brings the cluster up, once.
 pytestmark = [pytest.mark.xdist_group("devcluster-h"), pytest.mark.timeout(1200)]
 
-FEW = 8
+FEW = 5
 SEED = 1
 SLURMS_LIMIT = 5  # restarts after a lost node or a failed launch
 
@@ -47,22 +47,19 @@ def outcome(user: User, disk: Path) -> Outcome:
     return campaign(user, disk, plan(FEW, SEED), SEED, print)
 
 
-@pytest.mark.campaign
 def test_it_ends_in_the_same_bytes_and_loses_no_more_than_it_may(outcome: Outcome) -> None:
-    """Killed in a commit, at start-up and at shutdown, told twice, preempted, damaged, on a full disk, cut off."""
+    """Killed in a commit, at start-up and at shutdown, on a full disk, cut off with its old process alive."""
     assert outcome.found == []
     assert len(outcome.costs) == FEW
     assert outcome.num_attempts >= FEW
 
 
-@pytest.mark.campaign
 def test_the_process_behind_the_cut_network_was_fenced(outcome: Outcome, disk: Path) -> None:
     """It lived on, beside its successor, and ended by itself with the code that is never started again."""
     decisions = (disk / "victim" / "jobs" / "decisions.log").read_text("utf-8")
     assert re.search(r"ended with 8, which would come again: not requeued", decisions)
 
 
-@pytest.mark.campaign
 def test_the_table_tells_of_every_fault(outcome: Outcome) -> None:
     """How often, what was lost, and how long it took."""
     lines = list(table(outcome.costs))

@@ -10,13 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from wavenet.run_paths import RunPaths
-from wavenet.training.history import read_history
 
 from .shell import PATIENCE, wait_until
 from .user import SLURM, TINY, Story, User
 
 # One worker brings the cluster up, once.
-pytestmark = [pytest.mark.campaign, pytest.mark.xdist_group("devcluster-f"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("devcluster-f"), pytest.mark.timeout(900)]
 
 # Every interpreter that the user starts with these variables waits for a word in a file, and does it.
 DOES_AS_TOLD = """
@@ -86,23 +85,15 @@ def _begin(user: User, name: str, *more: str) -> Story:
     return Story(user.shell, RunPaths(user.shell.home / "runs" / name), job)
 
 
-def _wait_for_steps(story: Story, attempt: int) -> None:
-    """Until that attempt trains."""
-    wait_until(lambda: any(row.attempt == attempt for row in read_history(story.run).steps), PATIENCE)
-
-
 def _tell(user: User, story: Story, name: str) -> None:
-    _wait_for_steps(story, 1)
+    pid = story.hold()
     (user.shell.home / "faults" / name).write_text(name, "utf-8")
+    os.kill(pid, signal.SIGCONT)
 
 
 def _kill_twice(story: Story) -> None:
     for attempt in (1, 2):
-        # Found before it trains: a fast machine may have made all steps by the time that the first one is read.
-        wait_until(lambda: len(list(story.run.history.glob("*.jsonl"))) == attempt, PATIENCE)  # noqa: B023  called here
-        pid = story.pid()
-        _wait_for_steps(story, attempt)
-        os.kill(pid, signal.SIGKILL)
+        os.kill(story.hold(attempt), signal.SIGKILL)
 
 
 def _give_more_hours(user: User, story: Story) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .program import Program
 from .shell import PATIENCE, Shell, wait_until
 
 NUM_STEPS = 600
+_MOMENT_SECONDS = 0.1
 
 TINY = ["data=data", f"training.num_steps={NUM_STEPS}", *SMALL]
 SLURM = ["cluster=slurm", "cluster.time_limit_minutes=30", "cluster.restart_pause_seconds=1"]
@@ -61,22 +63,46 @@ class Story:
 
     def pid(self) -> int:
         """The training process, as this machine numbers it."""
+        pid = self._process()
+        assert pid is not None, f"no process of job {self.job}"
+        return pid
+
+    def _process(self, restart: int | None = None) -> int | None:
+        """Of this start of the job, or of any."""
+        wanted = [f"SLURM_JOB_ID={self.job}", *([f"SLURM_RESTART_COUNT={restart}"] if restart else [])]
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                mine = f"SLURM_JOB_ID={self.job}".encode() in (folder / "environ").read_bytes().split(b"\0")
-                is_ours = str(self.run.jobs).encode() in b" ".join(words) and b"srun" not in words[0]
-                if mine and is_ours and b"submitit.core._submit" in words:
+                if b"submitit.core._submit" not in words or b"srun" in words[0]:
+                    continue
+                variables = (folder / "environ").read_bytes().split(b"\0")
+                is_ours = str(self.run.jobs).encode() in b" ".join(words)
+                if is_ours and all(each.encode() in variables for each in wanted):
                     return int(folder.name)
-        raise AssertionError(f"no process of job {self.job}")
+        return None
 
-    def hold(self) -> int:
-        """Wait until it trains and stop the process there, so that what comes next comes in the middle."""
-        wait_until(lambda: len(list(self.run.history.glob("attempt-*.jsonl"))) == 1, PATIENCE)
-        pid = self.pid()
-        wait_until(lambda: bool(read_history(self.run).steps), PATIENCE)
+    def hold(self, attempt: int = 1) -> int:
+        """Bring it to where it trains and stop the process there, so that what comes next comes in the middle.
+
+        It is caught while it imports torch, and from then on runs for a moment between two looks: whoever looks at a
+        process that runs may, on a busy machine, see it only when it has come to its end.
+        """
+        wait_until(lambda: self._process(attempt - 1) is not None, PATIENCE)
+        pid = self._process(attempt - 1)
+        assert pid is not None
         os.kill(pid, signal.SIGSTOP)
+        deadline = time.monotonic() + PATIENCE
+        while not self._has_step(attempt):
+            assert time.monotonic() < deadline, f"attempt {attempt} of job {self.job} makes no step"
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(_MOMENT_SECONDS)
+            os.kill(pid, signal.SIGSTOP)
         return pid
+
+    def _has_step(self, attempt: int) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return '"kind": "step"' in self.run.attempt_history(attempt).read_text("utf-8")
+        return False
 
     def minutes(self) -> int:
         """Whole minutes that the job has run."""
