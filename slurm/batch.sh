@@ -89,10 +89,18 @@ in_words() {  # how the program ended, with $1
   fi
 }
 
-excluded() {  # hosts to stay away from, those of the profile as well
+excluded() {  # hosts to stay away from, $1 if given, and those of the profile as well
   local hosts
-  hosts=$(paste -s -d , "$our_line.excluded" 2> /dev/null)
+  hosts=$({ cat "$our_line.excluded" 2> /dev/null; echo "${1:-}"; } | grep . | paste -s -d ,)
   echo "${hosts:+${our_exclude:+$our_exclude,}$hosts}"
+}
+
+from_outside() {  # runs $@ without this job's own variables, which would be another's as well
+  (
+    # shellcheck disable=SC2046  several words
+    unset $(compgen -e | grep -E '^(SLURM|WAVENET)_' | grep -vE '^SLURM_(CONF|CLUSTERS|JWT)$')
+    "$@"
+  )
 }
 
 may_exclude() {  # one host more: at least half of the partition is left, and enough for this job
@@ -101,6 +109,15 @@ may_exclude() {  # one host more: at least half of the partition is left, and en
   nodes=$(sinfo --noheader --Node --partition="$SLURM_JOB_PARTITION" --format=%N 2> /dev/null | sort -u | wc -l)
   [ "$num" -le "$our_most_excluded" ] && [ $((2 * num)) -le "$nodes" ] &&
     [ $((nodes - num)) -ge "${SLURM_JOB_NUM_NODES:-1}" ]
+}
+
+can_do_without() {  # the host $1; or the job, which is bound to it, would wait for ever
+  local script="$our_folder/${our_first%%_*}_submission.sh" hosts
+  hosts=$(sed -n 's/^#SBATCH --nodelist=//p' "$script" | tr -d "'")
+  if [ -n "$hosts" ] && scontrol show hostnames "$hosts" 2> /dev/null | grep -qxF "$1"; then return 1; fi
+  # Features and generic resources bind a job as well. Where sbatch does not work its complaint is another.
+  ! from_outside sbatch --test-only --exclude="$(excluded "$1")" "$script" 2>&1 |
+    grep -q 'Requested node configuration is not available'
 }
 
 at_fault() {  # the host of a fault that this script has seen; of several, the one that the program has named, if it has
@@ -113,13 +130,17 @@ at_fault() {  # the host of a fault that this script has seen; of several, the o
 }
 
 count_fault() {  # of the host $1: a second one without a new checkpoint excludes it
-  local fault
+  local fault num
   fault="$(newest) $1"
   if [ -z "$1" ] || grep -qxF "$1" "$our_line.excluded" 2> /dev/null; then return; fi
   echo "$fault" >> "$our_line.faults"
-  if [ "$(grep -cxF "$fault" "$our_line.faults")" -ge 2 ] && may_exclude; then
+  num=$(grep -cxF "$fault" "$our_line.faults")
+  if [ "$num" -lt 2 ] || ! may_exclude; then return; fi
+  if can_do_without "$1"; then
     echo "$1" >> "$our_line.excluded"
     note "the host $1 is stayed away from, after two faults without a new checkpoint"
+  elif [ "$num" -eq 2 ]; then
+    note "the host $1 had two faults without a new checkpoint and is used again: the job may use no other"
   fi
 }
 
@@ -128,17 +149,14 @@ forget_here() {  # its end is seen by this script
 }
 
 submit_successor() {  # that waits for $1; prints its id, or why there is none
-  local mark="wavenet: after $our_id, restart $our_restart" variables said
+  local mark="wavenet: after $our_id, restart $our_restart" said
   local command=(sbatch --parsable --dependency="afterany:$1" --comment="$mark" --chdir="${SLURM_SUBMIT_DIR:-$PWD}")
   if [ -n "$our_element" ]; then command+=(--array="${our_element#_}"); fi
   if [ "$our_wait" -gt 0 ]; then command+=(--begin="now+$our_wait"); fi
   if [ -n "$(excluded)" ]; then command+=(--exclude="$(excluded)"); fi
   command+=("$our_folder/${our_first%%_*}_submission.sh" "$our_first")
-  # This job's own variables would be the successor's as well.
-  variables=$(compgen -e | grep -E '^(SLURM|WAVENET)_' | grep -vE '^SLURM_(CONF|CLUSTERS|JWT)$')
   for pause in 1 5 0; do
-    # shellcheck disable=SC2086  several words
-    if said=$(unset $variables && "${command[@]}" 2>&1); then echo "${said%%;*}"; return 0; fi
+    if said=$(from_outside "${command[@]}" 2>&1); then echo "${said%%;*}"; return 0; fi
     sleep "$pause"
     # One that was taken while its answer was lost is not submitted again.
     squeue --noheader --user="$(id -u)" --states=all --format='%F|%k' 2> /dev/null |

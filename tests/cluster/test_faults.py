@@ -41,7 +41,7 @@ RUNS = {  # the run without a node of its own goes to the first that is free: ag
     "host": ["cluster.memory_gb=1"],
     "hang": ["cluster.memory_gb=1", "training.hang_seconds=15", "cluster.sbatch=['nodelist={2}']"],
     "memory": ["cluster.memory_gb=1", "cluster.sbatch=['nodelist={3}']"],
-    "hopeless": ["cluster.memory_gb=0.03", "cluster.idle_restarts=1", "cluster.sbatch=['nodelist={4}']"],
+    "hopeless": ["cluster.memory_gb=0.03", "cluster.idle_restarts=2", "cluster.sbatch=['nodelist={4}']"],
     "hours": ["cluster.memory_gb=1", "training.max_hours=0.0001", "cluster.sbatch=['nodelist={4}']"],
     "untouched": ["cluster.memory_gb=1", "cluster.sbatch=['nodelist={5}']"],
 }
@@ -151,7 +151,14 @@ def test_a_host_with_two_faults_is_stayed_away_from(stories: dict[str, Story], u
 
 def test_restarts_without_progress_come_to_an_end_that_says_why(stories: dict[str, Story], user: User) -> None:
     """After as many as the profile allows."""
-    assert stories["hopeless"].decisions().count("(out of memory, 31 MB asked for)") >= 2
+    assert stories["hopeless"].decisions().count("(out of memory, 31 MB asked for)") >= 3
     said = user.wavenet("status", "run=hopeless")
     assert "out of memory" in said
-    assert "2 times in a row without a new checkpoint: given up" in said
+    assert "3 times in a row without a new checkpoint: given up" in said
+
+
+def test_the_only_host_that_a_job_may_use_is_used_again(stories: dict[str, Story]) -> None:
+    """After two faults as well: Slurm would let a job wait for ever that asks for it and stays away from it."""
+    story = stories["hopeless"]
+    assert f"the host {story.shell.cluster.nodes[3]} had two faults without a new checkpoint" in story.decisions()
+    assert not list(story.run.jobs.glob("train-*/*.excluded"))

@@ -106,8 +106,12 @@ class Story:
 
     def minutes(self) -> int:
         """Whole minutes that the job has run."""
-        *hours, minutes, _ = self.shell("squeue", "--noheader", f"--jobs={self.job}", "--format=%M").split(":")
-        return int(minutes) + 60 * sum(map(int, hours))
+        return self.seconds() // 60
+
+    def seconds(self) -> int:
+        """That the job has run, or none where it does not run any more."""
+        *hours, minutes, seconds = self.shell("squeue", "--noheader", f"--jobs={self.job}", "--format=%M").split(":")
+        return int(seconds) + 60 * int(minutes) + 3600 * sum(map(int, hours))
 
     def node(self) -> str:
         return self.shell("squeue", "--noheader", f"--jobs={self.job}", "--format=%N")

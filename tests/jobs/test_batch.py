@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,8 @@ class Script:
 
     jobs: Path
     commands: Path
+    options: list[str] = field(default_factory=list)
+    """What submitit writes at the top."""
 
     @property
     def folder(self) -> Path:
@@ -43,7 +45,9 @@ class Script:
     def run(self, program: str, start: str = "attended", most_idle: int = 1, **variables: str) -> int:
         parameters = with_decisions({"exclude": "old1"}, self.folder, Restarts(most_idle, 60.0, most_excluded=2))
         path = self.folder / "7_submission.sh"
-        path.write_text("\n".join([*parameters["setup"], f"{start} bash -c {shlex.quote(program)}"]), "utf-8")
+        path.write_text(
+            "\n".join([*self.options, *parameters["setup"], f"{start} bash -c {shlex.quote(program)}"]), "utf-8"
+        )
         environment = {**os.environ, "PATH": f"{self.commands}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
         environment |= {"SLURM_JOB_NAME": "name", **variables}
         return subprocess.run(["bash", str(path)], env=environment, timeout=60, check=False).returncode
@@ -299,6 +303,24 @@ def test_a_host_with_two_faults_is_stayed_away_from(script: Script, asked: Calla
     script.run("exit 75", most_idle=9, SLURMD_NODENAME="n2")
     assert asked() == ["update JobId=7 ExcNodeList=old1,n1"]
     assert "the host n1 is stayed away from, after two faults without a new checkpoint" in script.decisions()
+
+
+@pytest.mark.parametrize("bond", ["nodelist", "features"])
+def test_a_host_that_the_job_cannot_do_without_is_used_again(
+    script: Script, asked: Callable[[], list[str]], bond: str
+) -> None:
+    """Without it Slurm would let the job wait for ever; said once, with the first two faults."""
+    if bond == "nodelist":
+        script.options.append("#SBATCH --nodelist='n[1-2]'")
+        script.say("scontrol", 'if [ "$2" = hostnames ]; then printf "n1\\nn2\\n"; else echo "$@" >> "$0.asked"; fi')
+    else:
+        words = "allocation failure: Requested node configuration is not available"
+        script.say("sbatch", f'if [ "$1 $2" = "--test-only --exclude=old1,n1" ]; then echo "{words}" >&2; exit 1; fi')
+    for _ in range(3):
+        script.run("exit 1", most_idle=9, SLURMD_NODENAME="n1")
+        assert asked() == ["update JobId=7 StartTime=now+60"]
+    said = [line for line in script.decisions() if "n1" in line]
+    assert said == ["the host n1 had two faults without a new checkpoint and is used again: the job may use no other"]
 
 
 def test_a_full_disk_is_no_fault_of_the_host(script: Script, asked: Callable[[], list[str]]) -> None:
