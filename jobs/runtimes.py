@@ -88,7 +88,11 @@ def _podman(start: Start) -> list[str]:
     """Inside, the user is root, and whatever is written is the user's outside.
 
     Processes and hosts keep their numbers and names, which a run's ledger has.
+
+    The user's name space comes from `unshare`. Podman would enter its own in a child: the process that gets the job's
+    signals would end with 0 at the first one, and Slurm kill the program while it saves.
     """
+    is_folder = Path(start.image).is_dir()
     shared = ["--pid=host", "--uts=host", "--network=host", "--volume=/dev/shm:/dev/shm"]
     kept = ["--read-only", "--security-opt=label=disable", "--log-driver=none"]
     gpu = {
@@ -97,18 +101,34 @@ def _podman(start: Start) -> list[str]:
     }.get(start.gpu, [])
     known = [f"--env={name}*" for name in VARIABLES] + ["--env=HOME", "--env=PYTHONNOUSERSITE=1"]
     binds = [f"--volume={_both(bind)}" for bind in start.binds]
-    image = _podman_image(start.image)
+    named = f"oci-archive:{start.image}" if start.image.startswith("/") else start.image
     return [
+        *("sh", "-c", "; ".join([*(_PODMAN_PLACE if is_folder else _PODMAN_STORE), _PODMAN]), "podman"),
         # There is no service in a job that could be asked for a cgroup.
-        *("podman", "--cgroup-manager=cgroupfs", "run", "--rm", "--entrypoint=[]", f"--workdir={start.folder}"),
-        *(*shared, *kept, *gpu, *known, *binds, *start.options, *image),
+        *("--cgroup-manager=cgroupfs", "run", "--rm", "--entrypoint=[]", f"--workdir={start.folder}"),
+        *(*shared, *kept, *gpu, *known, *binds, *start.options, *(["--rootfs", start.image] if is_folder else [named])),
     ]
 
 
-def _podman_image(image: str) -> list[str]:
-    if Path(image).is_dir():
-        return ["--rootfs", image]
-    return [f"oci-archive:{image}" if image.startswith("/") else image]
+_PODMAN_STORE = ('set -- --map-auto podman "$@"',)
+"""The user's own, where images have files of several users."""
+
+_PODMAN_PLACE = (
+    "place=/tmp/podman-$(id -u)-$(uname -n)-",
+    'for old in "$place"*; do kill -0 "${old#"$place"}" 2> /dev/null || rm -rf "$old"; done',
+    "export XDG_RUNTIME_DIR=$place$$",
+    'rm -rf "$XDG_RUNTIME_DIR" && mkdir -m 700 "$XDG_RUNTIME_DIR" || exit 1',
+    'set -- podman --root="$XDG_RUNTIME_DIR/root" --runroot="$XDG_RUNTIME_DIR/run" --storage-driver=vfs "$@"',
+)
+"""A folder takes no store, and one of this process's own is not confused by jobs that were killed, here or elsewhere.
+
+What it leaves is removed by the next one.
+"""
+
+_PODMAN = (
+    "export _CONTAINERS_USERNS_CONFIGURED=done _CONTAINERS_ROOTLESS_UID=$(id -u) _CONTAINERS_ROOTLESS_GID=$(id -g); "
+    'exec unshare --user --map-root-user --mount "$@"'
+)
 
 
 def _charliecloud(start: Start) -> list[str]:

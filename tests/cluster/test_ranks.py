@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -38,11 +37,6 @@ def ranks(story: Story) -> dict[int, int]:
 def decided(story: Story) -> str:
     """What the batch scripts of the run have noted, if one has come to its end."""
     return story.decisions() if (story.run.jobs / "decisions.log").exists() else ""
-
-
-def starts(story: Story) -> list[dict[str, object]]:
-    """What each attempt wrote at its beginning."""
-    return [json.loads(path.read_text("utf-8").splitlines()[0]) for path in sorted(story.run.history.glob("*.jsonl"))]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +75,7 @@ def stories(limited: User) -> dict[str, Story]:
 def test_two_ranks_preempted_and_finished_on_one_node_end_with_the_same_bytes(stories: dict[str, Story]) -> None:
     """Weights, averages and moments equal those of one rank throughout."""
     moved = stories["moved"]
-    assert (starts(moved)[0]["processes"], starts(moved)[-1]["processes"]) == (2, 1)
+    assert (moved.starts()[0]["processes"], moved.starts()[-1]["processes"]) == (2, 1)
     assert (moved.causes()[0], moved.causes()[-1]) == ("preemption", "finished")
     assert moved.last_files() == stories["alone"].last_files()
 
@@ -97,7 +91,7 @@ def test_a_rank_that_is_killed_ends_the_attempt_and_the_run_goes_on(stories: dic
     killed = stories["killed"]
     assert killed.causes() == ["crash", "finished"]
     assert "ended with 137: requeued" in killed.decisions()
-    assert [start["processes"] for start in starts(killed)] == [2, 2]
+    assert [start["processes"] for start in killed.starts()] == [2, 2]
     assert {attempt.job_id for attempt in killed.attempts()} == {killed.job}
     assert killed.attempts()[0].detail == "the process of rank 1 was killed"
     assert killed.last_files() == stories["alone"].last_files()

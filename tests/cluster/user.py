@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from slurm.devcluster.users import as_user
 from tests.small import SMALL
@@ -73,7 +75,8 @@ class Story:
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                if b"submitit.core._submit" not in words or b"srun" in words[0]:
+                # srun has its words as well, and so has what starts a container.
+                if b"submitit.core._submit" not in words or not words[0].endswith(b"/python"):
                     continue
                 variables = (folder / "environ").read_bytes().split(b"\0")
                 is_ours = str(self.run.jobs).encode() in b" ".join(words)
@@ -118,6 +121,11 @@ class Story:
 
     def attempts(self) -> list[AttemptRow]:
         return read_history(self.run).attempts
+
+    def starts(self) -> list[dict[str, Any]]:
+        """What each attempt wrote at its beginning."""
+        paths = sorted(self.run.history.glob("*.jsonl"))
+        return [json.loads(path.read_text("utf-8").splitlines()[0]) for path in paths]
 
     def causes(self) -> list[str]:
         return [attempt.cause for attempt in self.attempts()]
