@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from wavenet.errors import UsageError
 from wavenet.settings import key
 
 _SEPARATORS = ",:"  # of the runtimes' own lists of binds
+MISSING = "is not there"
 _KNOWING_NAMES = (Runtime.podman, Runtime.pyxis)
 
 
@@ -42,9 +45,22 @@ class ContainerConfig:
         path = Path(self.image).expanduser()
         if "://" in self.image:
             return None
-        if self.runtime in _KNOWING_NAMES and not self.image.startswith(("/", ".", "~")) and not path.exists():
+        if self.runtime in _KNOWING_NAMES and not self.image.startswith(("/", ".", "~")) and not os.path.lexists(path):
             return None
         return path.absolute()
+
+    @property
+    def fault(self) -> str:
+        """What keeps you from the image's file or folder, as the rest of a sentence about it; empty if nothing does."""
+        if (file := self.file) is None:
+            return ""
+        try:
+            needed = os.R_OK | (os.X_OK if stat.S_ISDIR(file.stat().st_mode) else 0)
+        except PermissionError:
+            return "lies in a folder that you may not enter"
+        except OSError:
+            return MISSING
+        return "" if os.access(file, needed) else "may not be read by you"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import shutil
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import runtimes
-from jobs.container import Container, ContainerConfig
+from jobs.container import MISSING, Container, ContainerConfig
 from jobs.environment import variables
 from jobs.runtimes import Runtime
 from wavenet.errors import InputError, UsageError
@@ -113,13 +112,9 @@ def _require_runtime(config: ContainerConfig) -> None:
 
 
 def _require_image(config: ContainerConfig) -> None:
-    file = config.file
-    if file is None:
-        return
-    if not file.exists():
-        raise InputError(f"cluster.container.image={config.image!r} is not there; containers/build makes an image")
-    if not os.access(file, os.R_OK | (os.X_OK if file.is_dir() else 0)):
-        raise InputError(f"cluster.container.image={config.image!r} may not be read by you; chmod a+r lets everybody")
+    if fault := config.fault:
+        remedy = "containers/build makes an image" if fault == MISSING else "chmod a+rX lets everybody"
+        raise InputError(f"cluster.container.image={config.image!r} {fault}; {remedy}")
 
 
 def _require_program(config: ContainerConfig, version: str | None) -> None:

@@ -125,11 +125,10 @@ def _runtimes(group: Group, wants: Wants) -> Finding:
     container = wants.container
     if not container.image:
         return group.ok("containers", told if found else f"{told}, and none is needed")
-    if container.file is not None and not container.file.exists():
-        found_not = f"jobs are to run in the image {container.image}, which is not there"
-        return group.problem(
-            "containers", found_not, "correct cluster.container.image, or put it on a shared file system"
-        )
+    if fault := container.fault:
+        told = f"jobs are to run in the image {container.image}, which {fault}"
+        remedy = "correct cluster.container.image, or put it where everybody may read it, on a shared file system"
+        return group.problem("containers", told, remedy)
     if shutil.which(container.runtime.program) is None:
         remedy = (
             "load its module in cluster.setup, or set cluster.container.runtime or an empty cluster.container.image"

@@ -155,6 +155,22 @@ def test_a_missing_image_is_refused(user: ContainerUser) -> None:
     assert "cluster.container.image='missing.sif' is not there" in refused.stderr
 
 
+def test_an_unreadable_image_is_refused(user: ContainerUser) -> None:
+    """Somebody else's file, or one in a folder of theirs; who may read everything would never hear it."""
+    closed, hidden = user.home / "closed.sif", user.home / "hidden"
+    closed.touch(mode=0o600)
+    hidden.mkdir(mode=0o700)
+    (hidden / "open.sif").touch(mode=0o644)
+    for name, said in {
+        "closed.sif": "may not be read by you; chmod a+rX lets everybody",
+        "hidden/open.sif": "lies in a folder that you may not enter; chmod a+rX lets everybody",
+    }.items():
+        refused = user("wavenet", "train", "run=other", *TINY, *SLURM, f"cluster.container.image={name}")
+        assert refused.returncode == 3
+        assert f"wavenet: cluster.container.image='{name}' {said}\n" == refused.stderr
+    assert user.said("squeue", "--noheader", "--name=wavenet-train-other") == ""
+
+
 def test_it_comes_back_and_ends_with_the_same_bytes(stories: Stories) -> None:
     """All stages in the image, through a preemption with grace time, one without it, and a time limit."""
     chain = stories["chain"]
