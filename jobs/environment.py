@@ -68,6 +68,11 @@ def questions() -> Path | None:
     return Path(path) if path else None
 
 
+def is_on_first_node() -> bool:
+    """Of a job's nodes, the one that runs the batch script."""
+    return os.environ.get("SLURM_NODEID", "0") == "0"
+
+
 def variables(beginnings: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     """Those of the environment that have one of these names, or begin so."""
     return {name: value for name, value in os.environ.items() if name in names or name.startswith(tuple(beginnings))}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs import outside
-from jobs.environment import questions
+from jobs.environment import is_on_first_node, questions
 
 if TYPE_CHECKING:
     import subprocess
@@ -255,7 +255,7 @@ def _run(
     command: Sequence[str], seconds: float = _PATIENCE_SECONDS
 ) -> subprocess.CompletedProcess[str] | outside.Answer | None:
     if (folder := questions()) is not None:
-        return outside.run(folder, command, seconds)
+        return (outside.run if is_on_first_node() else outside.overhear)(folder, command, seconds)
     import subprocess  # `status` of runs that have no jobs starts without it
 
     try:

@@ -57,7 +57,10 @@ def require_takeover(run: RunPaths, place: Placement, *, takeover: bool) -> None
 
     It may from an older start of the same job, and from an owner that is dead. Another job is dead when it is not in
     the queue: one that waits there would take the run back, and so on for ever.
+
+    Without an answer of Slurm's the job's first process decides, and the others, which wait for it, go on.
     """
+    takeover = takeover or not place.world.is_first
     claim = current_claim(run)
     if claim is None:
         return

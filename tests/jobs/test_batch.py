@@ -53,12 +53,17 @@ class Script:
         return subprocess.run(["bash", str(path)], env=environment, timeout=60, check=False).returncode
 
     def asked(self, *command: str, seconds: float = 5) -> list[object] | None:
-        """What a program in a container hears, which then ends well."""
+        """What a program in a container hears, as does one on another node; then it ends well."""
         heard = self.commands / "heard"
         code = (
-            "import json, os; from dataclasses import astuple; from pathlib import Path; from jobs import outside\n"
+            "import json, os; from concurrent.futures import ThreadPoolExecutor; from dataclasses import astuple\n"
+            "from pathlib import Path; from jobs import outside\n"
             "assert 'WAVENET_QUESTIONS' in os.environ['EXPORTED'].split(',')\n"
-            f"answer = outside.run(Path(os.environ['WAVENET_QUESTIONS']), {command!r}, {seconds})\n"
+            f"asked = Path(os.environ['WAVENET_QUESTIONS']), {command!r}, {seconds}\n"
+            "with ThreadPoolExecutor() as pool:\n"
+            "    elsewhere = pool.submit(outside.overhear, *asked)\n"
+            "    answer = outside.run(*asked)\n"
+            "    assert elsewhere.result() == answer\n"
             f"Path({str(heard)!r}).write_text(json.dumps(answer and astuple(answer)))"
         )
         done = shlex.quote(f"{self.folder}/7.done")
@@ -255,6 +260,17 @@ def test_nobody_listens_outside_once_the_script_is_gone(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "bell")
     assert outside.run(tmp_path, ["squeue"], seconds=1000) is None
     assert [path.name for path in tmp_path.iterdir()] == ["bell"]
+
+
+def test_an_old_answer_is_not_heard_on_another_node(script: Script) -> None:
+    """When the job began, Slurm said of it what is not so any more when it is told to stop."""
+    folder, command = script.jobs, ["squeue", "--jobs=7"]
+    known = outside.kept_at(folder, command)
+    known.write_text(json.dumps({"returncode": 0, "stdout": "RUNNING", "stderr": ""}), "utf-8")
+    assert outside.overhear(folder, command, seconds=0) == outside.Answer(0, "RUNNING", "")
+    os.utime(known, (known.stat().st_atime, known.stat().st_mtime - 10))
+    assert outside.overhear(folder, command, seconds=0.3) is None
+    assert {path.name for path in folder.iterdir()} == {known.name, "train-1"}
 
 
 @pytest.fixture

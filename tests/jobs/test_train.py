@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.environment import host_name
+from jobs.environment import Placement, host_name
 from jobs.keys.compose import compose_for_run
 from jobs.processes import started_tick
 from jobs.terminal import STEP_LINE, Display
 from jobs.verbs.demo import Interrupter
 from jobs.verbs.train import TrainKeys, train
 from jobs.work.local import LocalJob
-from jobs.work.ownership import launching, require_free
+from jobs.work.ownership import launching, require_free, require_takeover
 from jobs.work.supervise import Watch, nobody
 from tests.small import SMALL
 from wavenet.checkpoint.ledger import Ledger, Owner
@@ -26,6 +26,7 @@ from wavenet.checkpoint.store import list_committed
 from wavenet.errors import BusyError, HoursUsedError, InterruptedRunError, NumericsError, StageFailedError
 from wavenet.run_paths import RunPaths
 from wavenet.training.history import read_history
+from wavenet.world import World
 
 NUM_STEPS = 400
 # The class project's own expressions, which read the log of days of training.
@@ -140,6 +141,19 @@ def test_a_run_of_another_machine_is_taken_over_by_name_only(root: Path, data: P
     with pytest.raises(BusyError, match=r"last started on elsewhere .* go on with takeover=true"):
         start(root, data, "far")
     require_free(run, takeover=True)
+
+
+def test_of_several_processes_the_first_decides_where_slurm_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On other nodes than its own a container may hear nothing, and a job that takes over from another still starts."""
+    monkeypatch.setenv("WAVENET_QUESTIONS", str(tmp_path))
+    os.mkfifo(tmp_path / "bell")
+    run = RunPaths(tmp_path / "run")
+    Ledger.claim(run, Owner("elsewhere", 1, 1, "7"))
+    with pytest.raises(BusyError, match=r"squeue does not say"):
+        require_takeover(run, Placement("8", 0, World(0, 2)), takeover=False)
+    require_takeover(run, Placement("8", 0, World(1, 2)), takeover=False)
 
 
 def test_a_loss_that_is_no_number_is_not_tried_again(root: Path, data: Path) -> None:
