@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import runtimes
+from jobs.folders import absolute
 from jobs.runtimes import Gpu, Runtime
 from wavenet.errors import UsageError
 from wavenet.settings import key
@@ -143,11 +144,9 @@ def _apart(folders: Sequence[Path]) -> list[Path]:
 
 
 def _paths_in(value: Any) -> Iterator[Path]:
-    """The absolute paths in arguments of a task, however deep, and relative ones as seen from here."""
-    if isinstance(value, Path):
-        yield value.absolute()
-    elif isinstance(value, str) and value.startswith("/") and Path(value).exists():
-        yield Path(value)
+    """The paths in arguments of a task, however deep, as seen from here; of words those that name something there."""
+    if isinstance(value, Path) or (isinstance(value, str) and os.path.lexists(absolute(value))):
+        yield absolute(value)
     elif is_dataclass(value) and not isinstance(value, type):
         for one in fields(value):
             yield from _paths_in(getattr(value, one.name))

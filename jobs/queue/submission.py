@@ -94,6 +94,7 @@ def submit(
     arguments: Sequence[tuple[Any, ...]],
     *,
     after: str = "",
+    sees: Sequence[Path] = (),
 ) -> str:
     """Submit one job for each tuple of arguments, as an array where there are several, and print the id.
 
@@ -103,6 +104,7 @@ def submit(
     Args:
         folder: new, in the ``jobs/`` of a run or data folder, which records the job.
         after: id of a job that has to be over first, however it ended.
+        sees: what the tasks need of this machine beside the paths in their arguments.
 
     Returns:
         The id of the job, or those of the arrays that nothing else waits for, with colons between them.
@@ -114,7 +116,7 @@ def submit(
     require_slurm()
     container = None
     if submission.container.image:
-        container = container_of(submission.container, arguments, folder, has_gpus=submission.has_gpus)
+        container = container_of(submission.container, [*arguments, sees], folder, has_gpus=submission.has_gpus)
         (check if submission.container.check else make_mount_points)(container)
     most = submission.array_size or scheduler.array_size()
     num_arrays = -(-len(arguments) // most)

@@ -88,7 +88,8 @@ def add_stages(chain: Chain, keys: PrepareKeys) -> None:
     """Plan, shards and index, each as jobs of their own."""
     source, data = absolute(keys.source), absolute(keys.data)
     chain.add("plan", stages.plan, [(source, data, keys.clips, keys.genres, keys.split)])
-    chain.add("prepare", stages.write, [(data, world) for world in chain.workers()])
+    # The plan on disk says where the recordings are.
+    chain.add("prepare", stages.write, [(data, world) for world in chain.workers()], sees=[source])
     chain.add("index", stages.index, [(data,)])
 
 

@@ -40,8 +40,12 @@ class Chain:
         function: Callable[..., Result],
         calls: Sequence[tuple[Any, ...]],
         submission: Submission | None = None,
+        sees: Sequence[Path] = (),
     ) -> None:
         """Submit the next stage, one job for each of the calls.
+
+        Args:
+            sees: what the jobs need of this machine beside the paths in their calls.
 
         Raises:
             StageFailedError: Slurm refused.
@@ -50,9 +54,9 @@ class Chain:
         asked = submission or Submission.of(self._cluster, name, num_jobs=len(calls))
         folder = fresh_folder(self._place.jobs, stage)
         if self._last is None:
-            job_id = submit(asked, folder, slurm_tasks.run, [(function, *call) for call in calls])
+            job_id = submit(asked, folder, slurm_tasks.run, [(function, *call) for call in calls], sees=sees)
         else:
             after, before, num_before = self._last
             jobs = [(before, num_before, function, *call) for call in calls]
-            job_id = submit(asked, folder, slurm_tasks.run_after, jobs, after=after)
+            job_id = submit(asked, folder, slurm_tasks.run_after, jobs, after=after, sees=sees)
         self._last = job_id, folder, len(calls)

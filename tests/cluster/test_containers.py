@@ -24,6 +24,7 @@ from .user import CLIPS, MUSIC, NUM_STEPS, SLURM, TINY
 # Building root and image, if they are not there, may take minutes on a busy machine.
 pytestmark = [pytest.mark.xdist_group("devcluster-k"), pytest.mark.timeout(1500)]
 
+LIBRARY = Path("/srv/music")  # not where the user is, nor below
 KILL_WAIT = 8  # of these clusters
 NEVER_READ = Path("/opt/wavenet/lib/python3.11/site-packages/torch/utils/model_dump/code.js")
 GENERATE = ["generate.seconds=0.05", "generate.evenly=1", "generate.primings=[silence]"]
@@ -48,6 +49,7 @@ def begun(user: ContainerUser) -> Iterator[Future[Stories]]:
     user.said("python", "-c", MUSIC)
     _poison(user)
     user.said("wavenet", "prepare", "source=music", "cluster=local", *CLIPS)
+    user.said("cp", "-r", f"/home/{user.name}/music", str(LIBRARY), by="root")
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(_live, user)
 
@@ -74,7 +76,7 @@ def _poison(user: ContainerUser) -> None:
 
 def _chain(user: ContainerUser) -> ContainerStory:
     """All stages on three nodes; the training is preempted in both ways, and then has no more time."""
-    places = ["source=music", "data=data of chain", "cluster.partition=preemptible", "cluster.cpus_per_task=2"]
+    places = [f"source={LIBRARY}", "data=data of chain", "cluster.partition=preemptible", "cluster.cpus_per_task=2"]
     alone = f"cluster.exclude='{','.join(user.nodes[3:])}'"
     chain = user.run("chain", *places, alone, *CLIPS, *GENERATE, "cluster.max_parallel=3")
     training = chain["train"]

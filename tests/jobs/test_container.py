@@ -59,6 +59,18 @@ def test_what_a_link_leads_to_is_seen_as_well(home: Path, tmp_path: Path) -> Non
     assert sorted(found) == sorted(map(str, (home, tmp_path / "scratch")))
 
 
+@pytest.mark.parametrize("name", ["../data", "linked", "~/../data"])
+def test_a_path_is_seen_however_it_is_typed(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """From where the user is, by a link there, or from the home folder; a word that names nothing is no path."""
+    monkeypatch.setenv("HOME", str(home))
+    (tmp_path / "data").mkdir()
+    (home / "linked").symlink_to(tmp_path / "data")
+    found = binds(made(home / "run" / "jobs" / "train-1", Order(home, (name, "../no data"))))
+    assert sorted(found) == sorted(map(str, (home, tmp_path / "data")))
+
+
 def test_nothing_is_laid_over_the_program(home: Path) -> None:
     """A folder above it would hide it; the look into the container says that it is not seen."""
     container = made(home / "jobs" / "train-1", Path("/"), Path("/opt"))
