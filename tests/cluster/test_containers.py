@@ -169,8 +169,20 @@ def test_an_unreadable_image_is_refused(user: ContainerUser) -> None:
     }.items():
         refused = user("wavenet", "train", "run=other", *TINY, *SLURM, f"cluster.container.image={name}")
         assert refused.returncode == 3
-        assert f"wavenet: cluster.container.image='{name}' {said}\n" == refused.stderr
+        assert refused.stderr == f"wavenet: cluster.container.image='{name}' {said}\n"
     assert user.said("squeue", "--noheader", "--name=wavenet-train-other") == ""
+
+
+def test_an_image_for_another_processor_is_refused(user: ContainerUser) -> None:
+    """Whoever built it on a laptop of another kind is told which; of a program in it nothing is looked at."""
+    user.said("mkdir", "empty")
+    user.said("mksquashfs", "empty", "empty.squashfs", "-quiet", "-no-progress")
+    user.said("apptainer", "sif", "new", "arm.sif")
+    kind = ["--datatype=4", "--parttype=2", "--partfs=1", "--partarch=4", "--groupid=1"]  # the system's files, for ARM
+    user.said("apptainer", "sif", "add", *kind, "arm.sif", "empty.squashfs")
+    refused = user("wavenet", "train", "run=other", *TINY, *SLURM, "cluster.container.image=arm.sif")
+    assert refused.returncode == 3
+    assert refused.stderr == "wavenet: the image 'arm.sif' is for arm64 processors, and this machine's are amd64\n"
 
 
 def test_it_comes_back_and_ends_with_the_same_bytes(stories: Stories) -> None:
