@@ -15,7 +15,7 @@ PYTEST_ARGUMENTS ?=
 N ?= 100
 N ?= 2000
 
-.PHONY: help demo test image tests campaigns check format environment developers tools benchmarks soak array chaos clean
+.PHONY: help demo test image tests check format environment developers tools benchmarks soak array chaos clean
 
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/' | expand -t 20
@@ -29,10 +29,7 @@ test: tools developers  ## make the environment, then run every check and every 
 
 tests: developers
 	@# Threads of torch and of BLAS multiply with the workers and would fight for the cores.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not campaign" -n $(WORKERS) --dist loadgroup $(PYTEST_ARGUMENTS)
-
-campaigns: developers  ## the faults on a cluster that take a quiet machine: hangs, memory, bad hosts, a short chaos
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m campaign -n0 tests/cluster $(PYTEST_ARGUMENTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGUMENTS)
 
 # Root and image take minutes to make, and are kept (~/.cache): begun here, in the background, and waited for by the tests
 # that need them. Where they cannot be made, those tests say why.

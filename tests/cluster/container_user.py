@@ -103,23 +103,25 @@ class ContainerStory:
         """As seen from here."""
         return RunPaths(self.user.home / "runs" / self.name)
 
-    def pids(self) -> dict[int, int]:
-        """The training processes inside containers by their ranks, as this machine numbers them."""
+    def pids(self, but: int = 0) -> dict[int, int]:
+        """The training processes inside containers by their ranks, as this machine numbers them, ``but`` for one."""
         place = f"/home/{self.user.name}/runs/{self.name}/jobs/train".encode()
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 words = (folder / "cmdline").read_bytes().split(b"\0")
+                if int(folder.name) == but:
+                    continue
                 if words[0].endswith(b"/python") and b"submitit.core._submit" in words and place in b" ".join(words):
                     variables = (folder / "environ").read_bytes().split(b"\0")
                     rank = next(each for each in variables if each.startswith(b"SLURM_PROCID="))
                     found[int(rank.partition(b"=")[2])] = int(folder.name)
         return found
 
-    def hold(self, attempt: int = 1) -> int:
+    def hold(self, attempt: int = 1, zombie: int = 0) -> int:
         """Wait until it trains and stop the process there, so that what comes next comes in the middle."""
         wait_until(lambda: self.trains(attempt), PATIENCE)
-        pid = self.pids()[0]
+        pid = self.pids(but=zombie)[0]
         os.kill(pid, signal.SIGSTOP)
         return pid
 
@@ -201,12 +203,13 @@ def frozen(pid: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def settled(name: str, root: Path, files: dict[Path, Path], folder: Path) -> Iterator[ContainerUser]:
+def settled(name: str, root: Path, files: dict[Path, Path], folder: Path, *settings: str) -> Iterator[ContainerUser]:
     """A cluster whose nodes have networks of their own, and its user, as long as the block runs.
 
     Args:
         files: where they are here, and where they are there.
         folder: empty, for the environment of the login node.
+        settings: lines of slurm.conf.
     """
     write_environment(folder, PROGRAM, PYTHON, PACKAGES, CHECKOUT)
     places = {
@@ -218,7 +221,8 @@ def settled(name: str, root: Path, files: dict[Path, Path], folder: Path) -> Ite
     }
     machine = machines.boot(name, root, places)
     try:
-        assert machine.ours(["up", "--name", name, "--nodes", str(NUM_NODES), "--cpus", "4", "--isolated"]) == 0
+        lines = [word for setting in settings for word in ("--set", setting)]
+        assert machine.ours(["up", "--name", name, "--nodes", str(NUM_NODES), "--cpus", "4", "--isolated", *lines]) == 0
         yield ContainerUser(machine)
     finally:
         machines.shut_down(name)

@@ -20,7 +20,7 @@ from tests.chaos.campaign import GRACE_SECONDS, NUM_NODES, SETTINGS, Outcome, ca
 from tests.chaos.faults import FAULTS
 
 from .shell import PATIENCE, wait_until
-from .user import User
+from .user import Story, User
 
 # One worker brings the cluster up, once.
 pytestmark = [pytest.mark.xdist_group("devcluster-h"), pytest.mark.timeout(1200)]
@@ -98,23 +98,25 @@ def test_a_full_campaign_has_every_fault_at_least_five_times(seed: int) -> None:
     assert order != plan(100, seed + 1)
 
 
+def _lose(story: Story) -> None:
+    """Its node restarts faster than Slurm takes it for dead; Slurm finds that the job is not there any more."""
+    story.shell.wait_for_state(story.job, "RUNNING", seconds=PATIENCE)
+    cluster, node = story.shell.cluster, story.node()
+    nodes.power_off(cluster, node)
+    nodes.boot(cluster, node)
+    wait_until(lambda: story.seconds() > _SECONDS_UNTIL_MISSED or story.shell.state(story.job) != "RUNNING", PATIENCE)
+    nodes.kill_slurmd(cluster, node)
+    nodes.boot(cluster, node)
+    wait_until(lambda: story.shell.state(story.job) != "RUNNING", PATIENCE)
+
+
 def test_slurm_holds_a_job_that_lost_its_node_too_often_and_status_says_what_to_do(user: User) -> None:
-    """The node restarts faster than Slurm misses it; whoever starts the run again goes on."""
-    cluster = user.shell.cluster
-    node = cluster.nodes[-1]
-    # The node is to blame, and there is no other: neither is the run given up for it, nor does it stay away from it.
-    lenient = ["cluster.idle_restarts=99", "cluster.exclude_most=0", "training.num_steps=3"]
-    story = user.train("limit", f"cluster.sbatch=['nodelist={node}']", *lenient)
+    """Whoever starts the run again goes on."""
+    # The node is to blame, and there is no other: the run is not given up for it.
+    lenient = ["cluster.idle_restarts=99", "training.num_steps=3"]
+    story = user.train("limit", f"cluster.sbatch=['nodelist={user.shell.cluster.nodes[-1]}']", *lenient)
     for _ in range(SLURMS_LIMIT):
-        story.shell.wait_for_state(story.job, "RUNNING", seconds=PATIENCE)
-        nodes.power_off(cluster, node)
-        nodes.boot(cluster, node)
-        wait_until(
-            lambda: story.seconds() > _SECONDS_UNTIL_MISSED or story.shell.state(story.job) != "RUNNING", PATIENCE
-        )
-        nodes.kill_slurmd(cluster, node)
-        nodes.boot(cluster, node)
-        wait_until(lambda: story.shell.state(story.job) != "RUNNING", PATIENCE)
+        _lose(story)
     wait_until(lambda: "JobHoldMaxRequeue" in user.wavenet("status", "run=limit"), PATIENCE)
     said = user.wavenet("status", "run=limit")
     assert f"scontrol release {story.job}" in said
@@ -123,3 +125,18 @@ def test_slurm_holds_a_job_that_lost_its_node_too_often_and_status_says_what_to_
     again = user.train("limit", "training.num_steps=3")
     again.shell.wait_for_state(again.job, "COMPLETED", seconds=PATIENCE)
     assert again.causes()[-1] == "finished"
+
+
+def test_a_host_that_was_lost_twice_is_stayed_away_from(user: User) -> None:
+    """Slurm starts such a job again by itself and on the same host; there it goes elsewhere before anything is done."""
+    *others, first, second = user.shell.cluster.nodes
+    story = user.train("lost", f"cluster.exclude='{','.join(others)}'", "cluster.cpus_per_task=2")
+    for _ in range(2):
+        _lose(story)
+    story.wait_for_the_end()
+    assert story.causes()[-1] == "finished"
+    assert story.attempts()[-1].host == second
+    decisions = story.decisions()
+    assert f"on {second}: " not in decisions.partition("which is to be stayed away from: requeued")[0]
+    assert f"started on the host {first}, which is to be stayed away from: requeued" in decisions
+    assert f"stays away from {first}, after two faults each" in user.wavenet("status", "run=lost")

@@ -19,7 +19,7 @@ from wavenet.run_paths import RunPaths
 from wavenet.training.history import AttemptRow, read_history
 
 from .program import Program
-from .shell import PATIENCE, Shell, wait_until
+from .shell import PATIENCE, Shell
 
 NUM_STEPS = 600
 _MOMENT_SECONDS = 0.1
@@ -69,18 +69,14 @@ class Story:
         assert pid is not None, f"no process of job {self.job}"
         return pid
 
-    def _process(self, restart: int | None = None) -> int | None:
-        """Of this start of the job, or of any."""
-        wanted = [f"SLURM_JOB_ID={self.job}", *([f"SLURM_RESTART_COUNT={restart}"] if restart else [])]
+    def _process(self) -> int | None:
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 words = (folder / "cmdline").read_bytes().split(b"\0")
+                mine = f"SLURM_JOB_ID={self.job}".encode() in (folder / "environ").read_bytes().split(b"\0")
                 # srun has its words as well, and so has what starts a container.
-                if b"submitit.core._submit" not in words or not words[0].endswith(b"/python"):
-                    continue
-                variables = (folder / "environ").read_bytes().split(b"\0")
-                is_ours = str(self.run.jobs).encode() in b" ".join(words)
-                if is_ours and all(each.encode() in variables for each in wanted):
+                is_ours = str(self.run.jobs).encode() in b" ".join(words) and words[0].endswith(b"/python")
+                if mine and is_ours and b"submitit.core._submit" in words:
                     return int(folder.name)
         return None
 
@@ -90,17 +86,20 @@ class Story:
         It is caught while it imports torch, and from then on runs for a moment between two looks: whoever looks at a
         process that runs may, on a busy machine, see it only when it has come to its end.
         """
-        wait_until(lambda: self._process(attempt - 1) is not None, PATIENCE)
-        pid = self._process(attempt - 1)
-        assert pid is not None
-        os.kill(pid, signal.SIGSTOP)
         deadline = time.monotonic() + PATIENCE
         while not self._has_step(attempt):
-            assert time.monotonic() < deadline, f"attempt {attempt} of job {self.job} makes no step"
-            os.kill(pid, signal.SIGCONT)
+            assert time.monotonic() < deadline, f"no step of attempt {attempt}: {self._known()}"
+            pid = self._process()
+            _send(pid, signal.SIGCONT)
             time.sleep(_MOMENT_SECONDS)
-            os.kill(pid, signal.SIGSTOP)
-        return pid
+            _send(pid, signal.SIGSTOP)
+        return self.pid()
+
+    def _known(self) -> str:
+        """For the message of a test that fails."""
+        queue = self.shell("squeue", "--states=all", "--format=%i %j %T %r %N %M")
+        log = self.run.jobs / "decisions.log"
+        return f"{queue}\n{log.read_text('utf-8') if log.exists() else 'nothing decided'}"
 
     def _has_step(self, attempt: int) -> bool:
         with contextlib.suppress(FileNotFoundError):
@@ -146,3 +145,9 @@ class Story:
         """Slurm forgets no job so soon: whatever it says now is its last word."""
         over = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT")
         self.shell.wait_for_state(self.job, *over, seconds=PATIENCE)
+
+
+def _send(pid: int | None, number: signal.Signals) -> None:
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
