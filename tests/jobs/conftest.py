@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.jobs.batch_script import REQUEUED, RUNNING, Script
 from wavenet.audio.clips import ClipsConfig
 from wavenet.catalogue.genres import GenresConfig
 from wavenet.catalogue.split import SplitConfig
@@ -64,3 +65,34 @@ def wavenet(tmp_path: Path, environment: dict[str, str]) -> Callable[..., subpro
         )
 
     return run
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Its Slurm knows a job that runs, and takes whatever it is asked for."""
+    script = Script(tmp_path / "the run's" / "jobs", tmp_path / "commands")
+    script.folder.mkdir(parents=True)
+    script.commands.mkdir()
+    (script.folder / "7_submitted.pkl").touch()
+    script.say("squeue", f"echo {RUNNING}")
+    script.say("sleep", "true")
+    for command in ("scontrol", "sbatch", "scancel"):
+        script.say(command, f'echo "{command} was not to be used" >&2; exit 1')
+    return script
+
+
+@pytest.fixture
+def asked(script: Script) -> Callable[[], list[str]]:
+    """What scontrol was asked for, in a Slurm that puts the job back when it is; its partition has six nodes."""
+    script.say("scontrol", 'echo "$@" >> "$0.asked"')
+    put_back = f'if grep -qs requeue "$(dirname $0)/scontrol.asked"; then echo {REQUEUED}; else echo {RUNNING}; fi'
+    script.say("squeue", put_back)
+    script.say("sinfo", "seq -f n%g 1 6")
+    log = script.commands / "scontrol.asked"
+
+    def asked() -> list[str]:
+        lines = log.read_text("utf-8").splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return [line for line in lines if line.startswith("update")]
+
+    return asked

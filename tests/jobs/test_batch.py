@@ -5,91 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from jobs import outside
-from jobs.queue.batch import Restarts, with_decisions
 from jobs.queue.succession import read_lines
-
-RUNNING = "RUNNING 0 N/A 2026-11-23T03:00:00 None"
-IN_GRACE = "RUNNING 0 2026-11-23T01:00:00 2026-11-23T01:00:15 None"
-CANCELLED = "COMPLETING 0 N/A 2026-11-23T01:00:00 None"
-REQUEUED = "COMPLETING 1 N/A 2026-11-23T01:00:00 None"
-TIMED_OUT = "COMPLETING 0 N/A 2026-11-23T01:00:00 TimeLimit"
-
-
-@dataclass(frozen=True)
-class Script:
-    """A batch script of job 7, with commands of Slurm that say what the test wants."""
-
-    jobs: Path
-    commands: Path
-    options: list[str] = field(default_factory=list)
-    """What submitit writes at the top."""
-
-    @property
-    def folder(self) -> Path:
-        return self.jobs / "train-1"
-
-    def say(self, command: str, script: str) -> None:
-        path = self.commands / command
-        path.write_text(f"#!/bin/bash\n{script}\n", "utf-8")
-        path.chmod(0o755)
-
-    def run(self, program: str, start: str = "attended", most_idle: int = 1, **variables: str) -> int:
-        parameters = with_decisions({"exclude": "old1"}, self.folder, Restarts(most_idle, 60.0, most_excluded=2))
-        path = self.folder / "7_submission.sh"
-        path.write_text(
-            "\n".join([*self.options, *parameters["setup"], f"{start} bash -c {shlex.quote(program)}"]), "utf-8"
-        )
-        environment = {**os.environ, "PATH": f"{self.commands}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
-        environment |= {"SLURM_JOB_NAME": "name", **variables}
-        return subprocess.run(["bash", str(path)], env=environment, timeout=60, check=False).returncode
-
-    def asked(self, *command: str, seconds: float = 5) -> list[object] | None:
-        """What a program in a container hears, as does one on another node; then it ends well."""
-        heard = self.commands / "heard"
-        code = (
-            "import json, os; from concurrent.futures import ThreadPoolExecutor; from dataclasses import astuple\n"
-            "from pathlib import Path; from jobs import outside\n"
-            "assert 'WAVENET_QUESTIONS' in os.environ['EXPORTED'].split(',')\n"
-            f"asked = Path(os.environ['WAVENET_QUESTIONS']), {command!r}, {seconds}\n"
-            "with ThreadPoolExecutor() as pool:\n"
-            "    elsewhere = pool.submit(outside.overhear, *asked)\n"
-            "    answer = outside.run(*asked)\n"
-            "    assert elsewhere.result() == answer\n"
-            f"Path({str(heard)!r}).write_text(json.dumps(answer and astuple(answer)))"
-        )
-        done = shlex.quote(f"{self.folder}/7.done")
-        # As for srun: gathered before the rest of the line is run.
-        start = 'EXPORTED="$(compgen -e | paste -sd, -)" answering attended'
-        assert self.run(f"touch {done}; exec {sys.executable} -c {shlex.quote(code)}", start) == 0
-        answer: list[object] | None = json.loads(heard.read_text("utf-8"))
-        return answer
-
-    def decisions(self) -> list[str]:
-        lines = (self.jobs / "decisions.log").read_text("utf-8").splitlines()
-        return [line.split(": ", 1)[1] for line in lines]
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Script:
-    """Its Slurm knows a job that runs, and takes whatever it is asked for."""
-    script = Script(tmp_path / "the run's" / "jobs", tmp_path / "commands")
-    script.folder.mkdir(parents=True)
-    script.commands.mkdir()
-    (script.folder / "7_submitted.pkl").touch()
-    script.say("squeue", f"echo {RUNNING}")
-    script.say("sleep", "true")
-    for command in ("scontrol", "sbatch", "scancel"):
-        script.say(command, f'echo "{command} was not to be used" >&2; exit 1')
-    return script
+from tests.jobs.batch_script import CANCELLED, IN_GRACE, REQUEUED, RUNNING, TIMED_OUT, Script
 
 
 def test_without_an_answer_of_squeue_the_user_is_told_what_to_type(script: Script) -> None:
@@ -273,23 +196,6 @@ def test_an_old_answer_is_not_heard_on_another_node(script: Script) -> None:
     assert {path.name for path in folder.iterdir()} == {known.name, "train-1"}
 
 
-@pytest.fixture
-def asked(script: Script) -> Callable[[], list[str]]:
-    """What scontrol was asked for, in a Slurm that puts the job back when it is; its partition has six nodes."""
-    script.say("scontrol", 'echo "$@" >> "$0.asked"')
-    put_back = f'if grep -qs requeue "$(dirname $0)/scontrol.asked"; then echo {REQUEUED}; else echo {RUNNING}; fi'
-    script.say("squeue", put_back)
-    script.say("sinfo", "seq -f n%g 1 6")
-    log = script.commands / "scontrol.asked"
-
-    def asked() -> list[str]:
-        lines = log.read_text("utf-8").splitlines() if log.exists() else []
-        log.unlink(missing_ok=True)
-        return [line for line in lines if line.startswith("update")]
-
-    return asked
-
-
 @pytest.mark.parametrize(("code", "pauses"), [(1, True), (6, True), (13, True), (137, True), (139, True), (75, False)])
 def test_after_a_fault_the_next_start_is_put_off(
     script: Script, asked: Callable[[], list[str]], code: int, pauses: bool
@@ -306,99 +212,6 @@ def test_an_error_that_would_come_again_is_the_end(script: Script, asked: Callab
     assert script.run(f"exit {code}") == code
     assert script.decisions() == [f"ended with {code}, which would come again: not requeued"]
     assert asked() == []
-
-
-def test_a_host_with_two_faults_is_stayed_away_from(script: Script, asked: Callable[[], list[str]]) -> None:
-    """Beside those of the profile, in every later start; one fault says nothing, nor do two with progress between."""
-    made = script.jobs.parent / "checkpoints"
-    for node, program in (("n1", "exit 1"), ("n2", "exit 1"), ("n1", f'mkdir -p "{made}/step-00000009"; exit 1')):
-        script.run(program, most_idle=9, SLURMD_NODENAME=node)
-        assert "ExcNodeList" not in asked()[0]
-    script.run("exit 137", most_idle=9, SLURMD_NODENAME="n1")
-    assert asked() == ["update JobId=7 StartTime=now+60 ExcNodeList=old1,n1"]
-    script.run("exit 75", most_idle=9, SLURMD_NODENAME="n2")
-    assert asked() == ["update JobId=7 ExcNodeList=old1,n1"]
-    assert "the host n1 is stayed away from, after two faults without a new checkpoint" in script.decisions()
-
-
-@pytest.mark.parametrize("bond", ["nodelist", "features"])
-def test_a_host_that_the_job_cannot_do_without_is_used_again(
-    script: Script, asked: Callable[[], list[str]], bond: str
-) -> None:
-    """Without it Slurm would let the job wait for ever; said once, with the first two faults."""
-    if bond == "nodelist":
-        script.options.append("#SBATCH --nodelist='n[1-2]'")
-        script.say("scontrol", 'if [ "$2" = hostnames ]; then printf "n1\\nn2\\n"; else echo "$@" >> "$0.asked"; fi')
-    else:
-        words = "allocation failure: Requested node configuration is not available"
-        script.say("sbatch", f'if [ "$1 $2" = "--test-only --exclude=old1,n1" ]; then echo "{words}" >&2; exit 1; fi')
-    for _ in range(3):
-        script.run("exit 1", most_idle=9, SLURMD_NODENAME="n1")
-        assert asked() == ["update JobId=7 StartTime=now+60"]
-    said = [line for line in script.decisions() if "n1" in line]
-    assert said == ["the host n1 had two faults without a new checkpoint and is used again: the job may use no other"]
-
-
-def test_a_full_disk_is_no_fault_of_the_host(script: Script, asked: Callable[[], list[str]]) -> None:
-    """Another would meet it as well."""
-    for _ in range(3):
-        script.run("exit 6", most_idle=9, SLURMD_NODENAME="n1")
-        assert "ExcNodeList" not in asked()[0]
-
-
-@pytest.mark.parametrize(("num_nodes", "num_hosts"), [(6, 2), (3, 1), (2, 1), (1, 0)])
-def test_hosts_stayed_away_from_are_few(
-    script: Script, asked: Callable[[], list[str]], num_nodes: int, num_hosts: int
-) -> None:
-    """At most as many as the profile says, and half of the partition."""
-    script.say("sinfo", f"seq -f n%g 1 {num_nodes}")
-    for node in ("n1", "n1", "n2", "n2", "n3", "n3"):
-        script.run("exit 1", most_idle=9, SLURMD_NODENAME=node)
-        last = asked()[0]
-    assert last.partition("ExcNodeList=old1")[2] == "".join(f",n{number + 1}" for number in range(num_hosts))
-
-
-def test_a_successor_begins_later_and_elsewhere_as_well(script: Script) -> None:
-    """Where the job itself may not be put back."""
-    script.say("squeue", f"echo {RUNNING}")
-    script.say("sinfo", "seq -f n%g 1 6")
-    script.say("scontrol", "exit 1")
-    script.say("sbatch", 'echo "$@" > "$0.asked"; echo 8')
-    for _ in range(2):
-        script.run("exit 137", most_idle=9, SLURMD_NODENAME="n1")
-    said = (script.commands / "sbatch.asked").read_text("utf-8")
-    assert "--begin=now+60" in said
-    assert "--exclude=old1,n1" in said
-
-
-def test_a_lost_start_is_a_fault_of_its_host(script: Script, asked: Callable[[], list[str]]) -> None:
-    """Slurm puts such a job back by itself; started on that host again, it goes elsewhere before anything is done."""
-    here = script.folder / "7.here"
-    for restart in ("0", "1"):
-        here.write_text(f"7 {restart} n1 \n", "utf-8")
-        script.run(f'touch "{script.folder}/7.done"', most_idle=9, SLURMD_NODENAME="n2")
-        (script.folder / "7.done").unlink()
-    assert not here.exists()
-    asked()
-    assert script.run(f'touch "{script.jobs}/started"', most_idle=9, SLURMD_NODENAME="n1") == 75
-    assert asked() == ["update JobId=7 ExcNodeList=old1,n1"]
-    assert not (script.jobs / "started").exists()
-    assert script.decisions()[-1] == "started on the host n1, which is to be stayed away from: requeued"
-
-
-def test_of_several_nodes_the_one_that_the_program_names_is_at_fault(
-    script: Script, asked: Callable[[], list[str]]
-) -> None:
-    """Where it names none, or a host that is none of them, nobody is."""
-    script.say("scontrol", 'if [ "$2" = hostnames ]; then printf "n1\\nn2\\n"; else echo "$@" >> "$0.asked"; fi')
-    history = script.jobs.parent / "history"
-    history.mkdir()
-    for named in ("", ', "host": "n9"', ', "host": "n2.cluster"', ', "host": "n2"'):
-        row = f'{{"kind": "end", "cause": "hang"{named}}}'
-        (history / "attempt-0001.jsonl").write_text(f"{row}\n", "utf-8")
-        assert "ExcNodeList" not in "".join(asked())
-        script.run("exit 1", most_idle=9, SLURM_JOB_NUM_NODES="2", SLURM_JOB_NODELIST="n[1-2]", SLURMD_NODENAME="n1")
-    assert asked() == ["update JobId=7 StartTime=now+60 ExcNodeList=old1,n2"]
 
 
 def test_starts_that_are_lost_again_and_again_come_to_an_end(script: Script, asked: Callable[[], list[str]]) -> None:
