@@ -25,6 +25,7 @@ our_first=${1:-$our_id}
 our_line=$our_folder/$our_first
 our_next=
 our_is_over=
+our_is_counted=  # this start, among those without a new checkpoint
 our_patience='1 1 5 10 20 40 60 60 60 60 60 60'  # seconds; a controller that is started again is away for minutes
 our_wait=0
 our_node=${SLURMD_NODENAME:-$(hostname -s)}
@@ -326,6 +327,7 @@ see_lost() {  # a start whose end nobody has seen: its host was lost, and Slurm 
   count_fault "$host"
   our_newest=$before
   if is_idle; then give_up_idle "lost with its host"; exit 10; fi
+  our_is_counted=yes
   our_newest=$now
 }
 
@@ -336,13 +338,15 @@ keep_away() {  # from hosts that Slurm, which starts a lost job again by itself,
   for host in "$our_node" $(scontrol show hostnames "$SLURM_JOB_NODELIST" 2> /dev/null); do
     if grep -qxF "$host" "$our_line.excluded"; then
       ask 1 1
-      if is_idle; then give_up_idle "started on the host $host, which is to be stayed away from"; exit 10; fi
+      if [ -z "$our_is_counted" ] && is_idle; then give_up_idle "started on the host $host, which is to be stayed away from"; exit 10; fi
       go_on "started on the host $host, which is to be stayed away from"
       exit 75
     fi
   done
 }
 
+# A script that puts its own job back is told to end at once, and has yet to say where the job may go.
+trap : TERM USR1 USR2
 if is_stopped; then give_up "stopped by the user: not started"; exit 0; fi
 if is_done; then exit 0; fi
 rm -f "$our_line.failed" "$our_line.after"
@@ -357,5 +361,4 @@ echo "$our_here" > "$our_line.here"
 # Signals are the tasks' business; Slurm sends them there. Without a trap of their own the one on EXIT would fire at the
 # signal, while srun still runs; ignored ('') they would be ignored by Python as well.
 trap told TERM
-trap : USR1 USR2
 trap 'decide $?' EXIT

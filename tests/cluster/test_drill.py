@@ -12,6 +12,7 @@ from jobs.verbs.interruptions import on_slurm
 from wavenet.run_paths import RunPaths
 from wavenet.training.history import AttemptRow, read_history
 
+from .shell import PATIENCE
 from .user import User
 
 # One worker waits for the drill, once.
@@ -27,7 +28,7 @@ def user(settle_in: Callable[..., User]) -> User:
 
 @pytest.fixture(scope="module")
 def said(user: User) -> str:
-    return user.wavenet("drill", "cluster=slurm")
+    return user.wavenet("drill", "cluster=slurm", seconds=3 * PATIENCE)
 
 
 @pytest.fixture

@@ -40,12 +40,12 @@ class User:
     shell: Shell
     program: Program
 
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *words: str, seconds: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         options = as_user(self.shell.cluster, **self.program.variables)
-        return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False, **options)
+        return subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False, **options)
 
-    def wavenet(self, *words: str) -> str:
-        done = self(self.program.wavenet, *words)
+    def wavenet(self, *words: str, seconds: float = PATIENCE) -> str:
+        done = self(self.program.wavenet, *words, seconds=seconds)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
