@@ -12,6 +12,8 @@ DEMO ?= demo
 # Most of the cluster tests wait for Slurm: more of them than cores fit side by side.
 WORKERS ?= 4
 PYTEST_ARGUMENTS ?=
+chaos: N ?= 100
+array: N ?= 2000
 
 .PHONY: help demo test image tests check format environment developers tools benchmarks soak array chaos clean
 
@@ -52,12 +54,10 @@ benchmarks: developers  ## measure; prints a table and writes JSON to build/benc
 soak: developers  ## end the writer of checkpoints at thousands of its system calls; prints a table
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crashes
 
-chaos: N ?= 100
 chaos: developers  ## let N things happen to one training on a Slurm of its own (N=100: half an hour); prints a table
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos $(N)
 
 # Root is needed, to bring a Slurm up; it takes a second or two of a core for each pair.
-array: N ?= 2000
 array: developers  ## make N=2000 clips by as many Slurm tasks and kill a tenth of them midway; prints a table
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.cluster $(N)
 
