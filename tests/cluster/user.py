@@ -87,13 +87,14 @@ class Story:
         process that runs may, on a busy machine, see it only when it has come to its end.
         """
         deadline = time.monotonic() + PATIENCE
-        while not self._has_step(attempt):
-            assert time.monotonic() < deadline, f"no step of attempt {attempt}: {self._known()}"
+        while True:
             pid = self._process()
+            _send(pid, signal.SIGSTOP)
+            if self._has_step(attempt):
+                return self.pid()
+            assert time.monotonic() < deadline, f"no step of attempt {attempt}: {self._known()}"
             _send(pid, signal.SIGCONT)
             time.sleep(_MOMENT_SECONDS)
-            _send(pid, signal.SIGSTOP)
-        return self.pid()
 
     def _known(self) -> str:
         """For the message of a test that fails."""
