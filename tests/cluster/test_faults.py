@@ -37,8 +37,8 @@ def obey(place):
 if "FAULT" in os.environ:
     threading.Thread(target=obey, args=(os.environ["FAULT"],), daemon=True).start()
 """
-RUNS = {  # the run without a node of its own goes to the first that is free: again and again to the same one
-    "host": ["cluster.memory_gb=1"],
+RUNS = {  # that with two nodes goes to the first of them, again and again
+    "host": ["cluster.memory_gb=1", "cluster.exclude='{2},{3},{4},{5}'"],
     "hang": ["cluster.memory_gb=1", "training.hang_seconds=15", "cluster.sbatch=['nodelist={2}']"],
     "memory": ["cluster.memory_gb=1", "cluster.sbatch=['nodelist={3}']"],
     "hopeless": ["cluster.memory_gb=0.03", "cluster.idle_restarts=2", "cluster.sbatch=['nodelist={4}']"],
@@ -52,7 +52,7 @@ ALONE = "cluster.cpus_per_task=2"  # nobody else on its node
 def user(settle_in: Callable[..., User]) -> User:
     """On a cluster that holds jobs to the memory that they asked for."""
     limits = ("TaskPlugin=task/cgroup", "SelectTypeParameters=CR_Core_Memory")
-    user = settle_in("f", num_nodes=5, grace_seconds=4, is_isolated=True, settings=limits)
+    user = settle_in("f", num_nodes=6, grace_seconds=4, is_isolated=True, settings=limits)
     assert user("mkdir", "faults").returncode == 0
     (user.shell.home / "faults" / "sitecustomize.py").write_text(DOES_AS_TOLD, "utf-8")
     return user
@@ -153,7 +153,9 @@ def test_a_host_with_two_faults_is_stayed_away_from(stories: dict[str, Story], u
     first, second, third = story.attempts()
     assert first.host == second.host != third.host
     assert third.excluded == [first.host]
-    assert f"ExcNodeList={first.host} " in story.shell("scontrol", "--oneliner", "show", "job", story.job)
+    job = story.shell("scontrol", "--oneliner", "show", "job", story.job)
+    hosts = story.shell("scontrol", "show", "hostnames", job.partition("ExcNodeList=")[2].split()[0])
+    assert sorted(hosts.split()) == list(user.shell.cluster.nodes[:5])
     assert f"stays away from {first.host}" in user.wavenet("status", "run=host")
 
 
