@@ -79,9 +79,9 @@ class Native:
         done: float = self._peak()
         return done / (time.thread_time() - started)
 
-    def slices(self, num_streams: int) -> tuple[list[Stream], int]:
-        """Started streams, and how many samples of theirs take about `SLICE_SECONDS`; there are enough for all."""
-        fitting = SLICE_SECONDS * 25e9 / self.products / max(3, num_streams)
+    def slices(self, num_streams: int, seconds: float = SLICE_SECONDS) -> tuple[list[Stream], int]:
+        """Started streams, and how many samples of theirs take about ``seconds``; there are enough for all."""
+        fitting = seconds * 25e9 / self.products / max(3, num_streams)
         count = max(2, int(fitting))
         requests = [StreamRequest(index % NUM_GENRES, 0, index) for index in range(num_streams)]
         streams = new_streams(self.kernel.model, requests, count * (3 * REPETITIONS + 1))
@@ -173,7 +173,7 @@ def _table(name: str, native: Native, numbers: Sequence[int]) -> Iterator[Measur
 def two_cores() -> Iterator[Measurement]:
     """16 streams of the reference on two threads against one, by the clock, beside the same for the peak."""
     native = Native(preset("reference"))
-    streams, count = native.slices(16)
+    streams, count = native.slices(16, 4 * SLICE_SECONDS)
     halves = [streams[:8], streams[8:]]
     ratios, peaks = [], []
     with ThreadPoolExecutor(2) as pool:
