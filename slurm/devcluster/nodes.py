@@ -94,6 +94,9 @@ def power_off(cluster: Cluster, node: str) -> None:
     """Kill everything that runs on the node, in one moment where it is isolated."""
     require_node(cluster, node)
     roles = (f"node-{node}", f"slurmd-{node}")
+    # With it the kernel ends the whole node at once. One process after another, a job that stands still would outlive
+    # its slurmstepd: it would be sent SIGHUP, go on and write down that somebody stopped it.
+    kill_all(lambda: [each.pid for each in _first_processes(cluster, node)], f"the first process of {node} has ended")
     kill_all(lambda: [each.pid for each in of_cluster(cluster) if each.role in roles], f"{node} has ended")
     cgroups.kill_jobs((node,))
 

@@ -21,6 +21,8 @@ from wavenet.generation.native.streams import Kernel
 from wavenet.generation.streams import StreamRequest
 from wavenet.model.config import ModelConfig
 
+# One worker compiles all variants, once.
+pytestmark = pytest.mark.xdist_group("native-build")
 has_compiler = pytest.mark.skipif(LIBRARY is None, reason="there is no C++ compiler")
 
 
