@@ -10,7 +10,7 @@ extern "C" {
 int64_t wavenet_workspace_bytes(const wavenet::Model *model, int32_t num_streams);
 void wavenet_silence(int32_t, const wavenet::Model *, wavenet::Stream *const *, int32_t, void *);
 void wavenet_generate(int32_t, const wavenet::Model *, wavenet::Stream *const *, int32_t, int32_t,
-                      const wavenet::Sampling *, void *);
+                      const wavenet::Sampling *, wavenet::Team *, void *);
 }
 
 namespace {
@@ -54,7 +54,8 @@ int main(int, char **arguments) {
     void *workspace = std::aligned_alloc(64, (wavenet_workspace_bytes(&model, num_streams) + 127) / 64 * 64);
     const wavenet::Sampling sampling{1.0, 1.0, 0};
     wavenet_silence(0, &model, streams, num_streams, workspace);
-    wavenet_generate(0, &model, streams, num_streams, num_samples, &sampling, workspace);
+    wavenet::Team alone{1, 0, 0, nullptr};
+    wavenet_generate(0, &model, streams, num_streams, num_samples, &sampling, &alone, workspace);
     for (int s = 0; s < num_streams; ++s) {
         std::fwrite(streams[s]->levels, 1, num_samples, out);
         std::fwrite(streams[s]->logits, sizeof(float), int64_t{num_samples} * model.num_levels, out);

@@ -72,9 +72,10 @@ class Faster:
         sizes = {1, most}
         self._num_slices += 1
         self._seconds = {size: seconds for size, seconds in self._seconds.items() if size in sizes}
-        order = sorted(sizes, key=lambda size: self._seconds.get(size, 0.0))
-        self.is_trying = len(self._seconds) < len(sizes) or self._num_slices % _SLICES_OF_THE_FASTER == 0
-        return order[-1] if self._num_slices % _SLICES_OF_THE_FASTER == 0 else order[0]
+        by_time = sorted(sizes, key=lambda size: self._seconds.get(size, 0.0))
+        is_slowers_turn = len(sizes) > 1 and self._num_slices % _SLICES_OF_THE_FASTER == 0
+        self.is_trying = is_slowers_turn or len(self._seconds) < len(sizes)
+        return by_time[-1 if is_slowers_turn else 0]
 
     def took(self, size: int, seconds: float) -> None:
         """What a sample of the slice took."""
