@@ -133,7 +133,7 @@ def against_torch() -> Iterator[Measurement]:
     for _ in range(REPETITIONS):
         torch_rates.append(TORCH_SAMPLES / _taken(plain.draw))
         for native, (streams, count), rates in zip(natives, prepared, native_rates, strict=True):
-            rates.append(count / _taken(lambda: native.kernel.draw(streams, count, SamplingConfig())))  # noqa: B023
+            rates.append(count / _taken(lambda: native.kernel.draw(streams, count, SamplingConfig())))  # noqa: B023 - called before the next turn
     torch_rate = statistics.median(torch_rates)
     yield Measurement("generation, reference, 1 stream, torch step by step", torch_rate, "samples/s")
     for native, rates in zip(natives, native_rates, strict=True):

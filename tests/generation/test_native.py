@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,7 +26,7 @@ from tests.generation.native import (
 from wavenet.errors import MismatchError, NumericsError, UsageError
 from wavenet.generation.config import SamplingConfig, Variant
 from wavenet.generation.generate import condition_tensor
-from wavenet.generation.native.batch import Faster, generate_levels
+from wavenet.generation.native.batch import Crew, Faster, generate_levels
 from wavenet.generation.native.packing import PackedModel
 from wavenet.generation.native.rounding import as_rounded, rounded
 from wavenet.generation.native.streams import new_streams
@@ -157,6 +158,32 @@ def test_a_team_is_dismissed_when_nothing_can_be_drawn():
         with pytest.raises(ValueError, match="fewer than 6 levels left"):
             native.draw(streams, 6, SamplingConfig(), team)
         assert other.result(timeout=60) is None
+
+
+class _Full(ThreadPoolExecutor):
+    """As where a user may have so many threads and no more."""
+
+    def __init__(self, num_threads):
+        super().__init__(num_threads)
+        self.num_left = num_threads
+
+    def submit(self, *work):
+        if self.num_left == 0:
+            raise RuntimeError("can't start new thread")
+        self.num_left -= 1
+        return super().submit(*work)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 3])
+@pytest.mark.timeout(60)
+def test_where_no_thread_can_be_started_nobody_waits_for_ever(num_threads):
+    """Two streams by two threads each take three others; leaving the block waits for those that are there."""
+    native = kernel(VARIANTS[0], SMALL, random_arrays(SMALL, 0))
+    streams = started(native, [StreamRequest(0, 0, number) for number in range(2)], 5)
+    outcome = pytest.raises(RuntimeError, match="new thread") if num_threads < 3 else contextlib.nullcontext()
+    with _Full(num_threads) as pool, outcome:
+        Crew(native, SamplingConfig(), pool).draw([streams[:1], streams[1:]], 5, 2)
+    assert [stream.num_drawn for stream in streams] == ([5, 5] if num_threads == 3 else [0, 0])
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])

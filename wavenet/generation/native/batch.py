@@ -45,7 +45,7 @@ def draw_all(
     num_samples = _FIRST_SLICE_SAMPLES
     faster = Faster()
     with ThreadPoolExecutor(threads) as pool:
-        crew = _Crew(kernel, sampling, pool)
+        crew = Crew(kernel, sampling, pool)
         while left := [stream for stream in streams if not stream.is_done()]:
             size = faster.team_size(max(1, threads // len(left)))
             count = min(num_samples, *(len(stream.levels) - stream.num_drawn for stream in left))
@@ -83,7 +83,7 @@ class Faster:
 
 
 @dataclass(frozen=True)
-class _Crew:
+class Crew:
     """Threads, one of which is the caller's."""
 
     kernel: Kernel
@@ -92,13 +92,19 @@ class _Crew:
 
     def draw(self, groups: Sequence[Sequence[Stream]], num_samples: int, team_size: int) -> None:
         """Move groups of streams on, each by a team."""
-        teams = [self.kernel.team(team_size) for _ in groups]
-        others = [self.pool.submit(team.help, number) for team in teams for number in range(1, team_size)]
-        others += [
-            self.pool.submit(self.kernel.draw, group, num_samples, self.sampling, team)
-            for group, team in zip(groups[1:], teams[1:], strict=True)
-        ]
-        self.kernel.draw(groups[0], num_samples, self.sampling, teams[0])
+        own, *rest = [(group, self.kernel.team(team_size)) for group in groups]
+        idle = [team for _, team in (own, *rest)]
+        others = []
+        try:
+            others += [self.pool.submit(team.help, number) for team in idle for number in range(1, team_size)]
+            for group, team in rest:
+                others.append(self.pool.submit(self.kernel.draw, group, num_samples, self.sampling, team))
+                idle.remove(team)
+            self.kernel.draw(own[0], num_samples, self.sampling, own[1])
+        finally:
+            # No thread could be started, or Ctrl-C: those that are there would wait for ever.
+            for team in idle:
+                team.dismiss()
         for other in others:
             other.result()
 
