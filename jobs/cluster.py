@@ -91,6 +91,11 @@ class ClusterConfig:
                     f"such as licenses=matlab:1 or exclusive; got {option!r}"
                 )
 
+    @property
+    def asks_for_gpus(self) -> bool:
+        """Whether its jobs see any."""
+        return self.gpus_per_node > 0 or "gpu" in self.gres
+
     def _require_time_to_start(self) -> None:
         needed = self.warning_seconds + _EARLY_SECONDS + _START_SECONDS
         if 60 * self.time_limit_minutes <= needed:

@@ -8,16 +8,16 @@ continues exactly by knowing its counter.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDS = 10
-_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
-_LOW = np.uint64(0xFFFFFFFF)
-_HALF = np.uint64(32)
+_LOW = 0xFFFFFFFF
 
 
 def stream_key(seed: int, name: str) -> int:
@@ -40,18 +40,32 @@ def philox(key: int, low: Any, high: Any = 0) -> NDArray[np.uint32]:
         (..., 4) random 32-bit words, one row per counter.
     """
     low, high = np.broadcast_arrays(np.asarray(low, np.uint64), np.asarray(high, np.uint64))
-    words = [low & _LOW, low >> _HALF, high & _LOW, high >> _HALF]
-    k0, k1 = key & 0xFFFFFFFF, key >> 32
+    halves = (half.ravel() for half in (low, high))
+    words = philox_rounds([word for half in halves for word in split(half)], *split(key))
+    return np.stack(words, axis=-1).reshape(*low.shape, 4).astype(np.uint32)
+
+
+def split(number: Any) -> tuple[Any, Any]:
+    """The lower and the upper 32 bits of 64."""
+    return number & _LOW, number >> 32 & _LOW
+
+
+def philox_rounds(words: Sequence[Any], key_low: Any, key_high: Any) -> Sequence[Any]:
+    """Philox4x32-10 by plain operators, for arrays of any library.
+
+    Args:
+        words: four arrays of integers below 2^32, of a type of 64 bits whose products wrap, signed or not.
+        key_low, key_high: the key's halves, numbers or arrays of that type.
+
+    Returns:
+        Four such arrays.
+    """
     for _ in range(_ROUNDS):
-        product0, product1 = words[0] * _MULTIPLIERS[0], words[2] * _MULTIPLIERS[1]
-        words = [
-            (product1 >> _HALF) ^ words[1] ^ np.uint64(k0),
-            product1 & _LOW,
-            (product0 >> _HALF) ^ words[3] ^ np.uint64(k1),
-            product0 & _LOW,
-        ]
-        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
-    return np.stack(words, axis=-1).astype(np.uint32)
+        low0, high0 = split(words[0] * _MULTIPLIERS[0])
+        low1, high1 = split(words[2] * _MULTIPLIERS[1])
+        words = [high1 ^ words[1] ^ key_low, low1, high0 ^ words[3] ^ key_high, low0]
+        key_low, key_high = key_low + _WEYL[0] & _LOW, key_high + _WEYL[1] & _LOW
+    return words
 
 
 def uniform(key: int, low: Any, high: Any = 0) -> NDArray[np.float32]:

@@ -54,7 +54,6 @@ class Submission:
         idle = cluster.array_attempts - 1 if most_idle is None else most_idle
         restarts = Restarts(idle, cluster.restart_pause_seconds, cluster.exclude_most)
         patience = Patience(60 * cluster.submit_minutes)
-        has_gpus = cluster.gpus_per_node > 0 or "gpu" in cluster.gres
         return cls(
             name,
             cluster.executor,
@@ -65,7 +64,7 @@ class Submission:
             cluster.array_size,
             patience,
             cluster.container,
-            has_gpus,
+            cluster.asks_for_gpus,
         )
 
 

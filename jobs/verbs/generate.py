@@ -24,8 +24,8 @@ from jobs.work.local import fresh_folder
 from jobs.work.packing import Plan, describe, packed
 from jobs.work.tasks import GenerateOrder
 from wavenet.checkpoint.store import list_committed
-from wavenet.errors import BusyError, InputError
-from wavenet.generation.config import GenerationConfig
+from wavenet.errors import BusyError, InputError, UsageError
+from wavenet.generation.config import GenerationConfig, Variant
 from wavenet.generation.estimate import Pace, measure, remember
 from wavenet.generation.plan import is_done, make_plan
 from wavenet.generation.requests import ClipRequest, remove_leftovers
@@ -46,6 +46,18 @@ class GenerateKeys:
     generate: GenerationConfig
     cluster: ClusterConfig
     dry_run: bool = key(False, "print what would be started and start nothing")
+
+    def __post_init__(self) -> None:
+        require_gpus(self.generate, self.cluster)
+
+
+def require_gpus(config: GenerationConfig, cluster: ClusterConfig) -> None:
+    """Raise `UsageError` where no task would find a GPU: told by the tasks, it would cost their time in the queue."""
+    if config.variant is Variant.cuda and not cluster.asks_for_gpus:
+        raise UsageError(
+            "generate.variant=cuda draws on a GPU, and the cluster's keys ask for none: "
+            "set cluster.gpus_per_node=1 (or cluster.gres=gpu:1)"
+        )
 
 
 def generate(keys: GenerateKeys) -> None:

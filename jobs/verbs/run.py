@@ -14,7 +14,7 @@ from jobs.keys.compose import DEFAULT_PRESET
 from jobs.queue.deadlines import notice_of
 from jobs.queue.submission import print_plan, require_slurm
 from jobs.verbs import stages
-from jobs.verbs.generate import GenerateKeys, generate
+from jobs.verbs.generate import GenerateKeys, generate, require_gpus
 from jobs.verbs.generate import submission as generate_submission
 from jobs.verbs.prepare import PrepareKeys, prepare
 from jobs.verbs.prepare import add_stages as add_prepare_stages
@@ -59,6 +59,9 @@ class RunKeys:
     takeover: bool = key(False, "go on although the last attempt, on another machine, wrote no end")
     dry_run: bool = key(False, "print what would be started and start nothing")
     preset: str = key(DEFAULT_PRESET, "the preset in use, for the record in the run's folder")
+
+    def __post_init__(self) -> None:
+        require_gpus(self.generate, self.cluster)
 
 
 def run(keys: RunKeys, watch: Watch = nobody) -> None:

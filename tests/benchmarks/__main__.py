@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
-from tests.benchmarks import containers, evaluation, generation, measurements, status
+from tests.benchmarks import containers, evaluation, generation, gpu, measurements, status
 from tests.benchmarks.measurements import Measurement
 
-ALL = measurements.ALL | generation.ALL | evaluation.ALL | status.ALL | containers.ALL
+ALL = measurements.ALL | generation.ALL | gpu.ALL | evaluation.ALL | status.ALL | containers.ALL
 
 
 def machine() -> dict[str, object]:

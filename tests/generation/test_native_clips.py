@@ -158,6 +158,13 @@ def test_a_variant_that_the_processor_lacks_is_refused_with_those_that_it_has(ru
         make_clips(run, requests, data)
 
 
+def test_a_gpu_that_torch_does_not_see_is_refused(run, data, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    requests = make_plan(run, replace(SHORT, variant=Variant.cuda), 7, data)
+    with pytest.raises(UsageError, match=r"generate.variant=cuda cannot run on this machine \(torch sees no GPU\)"):
+        make_clips(run, requests, data)
+
+
 def test_without_the_kernel_torch_makes_the_clips_and_that_is_said(run, data, monkeypatch, tmp_path):
     monkeypatch.setattr(variants, "find_library", lambda: find_library(tmp_path))
     assert "the native kernel was not built" in variants.slower_path()

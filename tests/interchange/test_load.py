@@ -162,6 +162,8 @@ def test_generate_takes_a_variant_by_name(checkpoint):
     np.testing.assert_array_equal(samples, mulaw.decode(generate_levels(model.network, streams, 30)))
     with pytest.raises(UsageError, match=r"variant must be one of auto, .* torch, .* got 'fast'"):
         wavenet.generate(model, [0], 30, variant="fast")
+    with pytest.raises(UsageError, match=r"it is on the CPU: model.network.to\('cuda'\) moves it"):
+        wavenet.generate(model, [0], 30, variant="cuda")
 
 
 def test_an_imported_checkpoint_is_committed_with_weights_alone(reference_prefix, tmp_path):

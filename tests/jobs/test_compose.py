@@ -9,6 +9,8 @@ import pytest
 from jobs.cluster import ClusterConfig, Executor
 from jobs.keys.compose import compose_keys, list_presets
 from jobs.keys.structure import freeze, thaw
+from jobs.verbs.generate import GenerateKeys
+from jobs.verbs.run import RunKeys
 from jobs.verbs.train import TrainKeys
 from wavenet.errors import InputError, UsageError
 from wavenet.model.config import Conditioning, ModelConfig
@@ -44,6 +46,16 @@ def test_a_key_of_a_preset_can_be_changed() -> None:
     for words in (["model=reference", "model.skip_channels=128"], ["model.skip_channels=128", "model=reference"]):
         keys = compose(*words)
         assert (keys.model.skip_channels, keys.model.residual_channels, keys.preset) == (128, 32, "reference")
+
+
+@pytest.mark.parametrize(("verb", "schema"), [("generate", GenerateKeys), ("run", RunKeys)])
+def test_a_gpu_that_no_job_would_have_is_missed_at_once(verb: str, schema: type) -> None:
+    """Not by the tasks, when they have waited in the queue."""
+    words = ["run=x", "generate.variant=cuda", *(["source=music"] if verb == "run" else [])]
+    with pytest.raises(UsageError, match=r"the cluster's keys ask for none: set cluster\.gpus_per_node=1"):
+        compose_keys(verb, schema, words)
+    for asking in ("cluster.gpus_per_node=1", "cluster.gres=gpu:a100:1"):
+        assert compose_keys(verb, schema, [*words, asking]).cluster.asks_for_gpus
 
 
 def test_without_conditioning_there_are_no_conditions() -> None:

@@ -59,6 +59,8 @@ class Variant(enum.Enum):
     portable_int16 = "portable_int16"
     """For any x86-64 processor."""
     torch = "torch"
+    cuda = "cuda"
+    """By torch, on a GPU, thousands of streams at once; chosen by hand only, together with the GPU."""
     avx512_bf16 = "avx512_bf16"
     """All products in bfloat16, by instructions that some processors with AVX-512 have: twice as fast, less exact."""
 

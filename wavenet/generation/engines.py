@@ -23,6 +23,9 @@ from wavenet.model.config import ModelConfig
 _MOST_STREAMS = 16
 """More at once are hardly faster, and a clip that is complete is out of danger."""
 _MOST_RING_BYTES = 1 << 26
+_MOST_STREAMS_ON_GPU = 4096
+_MOST_QUEUE_BYTES_ON_GPU = 1 << 33
+"""Half of a small GPU's memory."""
 Drawn = Callable[[int, Sequence[NDArray[np.uint8]]], None]
 """Told how many samples of all streams together are drawn, and each stream's levels as far as they are at hand."""
 
@@ -78,23 +81,34 @@ def open_engine(variant: Variant, checkpoint: Path, weights: Weights, threads: i
 
     Raises as `restore` and `restore_packed`.
     """
-    if variant is Variant.torch:
-        return TorchEngine(checkpoint, weights)
+    if variant in (Variant.torch, Variant.cuda):
+        return TorchEngine(variant, checkpoint, weights)
     return NativeEngine(variant, checkpoint, weights, threads, save_seconds)
 
 
 class TorchEngine:
-    """Draws by torch; keeps nothing of streams in progress."""
+    """Draws by torch, on the processor or on a GPU; keeps nothing of streams in progress."""
 
-    variant = Variant.torch
-    most_streams = 4 * _MOST_STREAMS  # a step's time goes to calling torch, hardly to the streams
+    def __init__(self, variant: Variant, checkpoint: Path, weights: Weights) -> None:
+        self._variant = variant
+        self._model = restore(checkpoint, weights)[0].to("cuda" if variant is Variant.cuda else "cpu")
 
-    def __init__(self, checkpoint: Path, weights: Weights) -> None:
-        self._model = restore(checkpoint, weights)[0]
+    @property
+    def variant(self) -> Variant:
+        return self._variant
 
     @property
     def config(self) -> ModelConfig:
         return self._model.config
+
+    @property
+    def most_streams(self) -> int:
+        """Many, for a step's time goes to calling torch, hardly to the streams."""
+        from wavenet.generation.queues import floats_per_stream
+
+        if self._variant is Variant.torch:
+            return 4 * _MOST_STREAMS
+        return max(1, min(_MOST_STREAMS_ON_GPU, _MOST_QUEUE_BYTES_ON_GPU // (4 * floats_per_stream(self.config))))
 
     def draw(self, work: Work, drawn: Drawn) -> Levels:
         from wavenet.generation.generate import generate_levels

@@ -14,15 +14,16 @@ from torch import Tensor
 
 from wavenet.errors import NumericsError
 from wavenet.generation.config import SamplingConfig
+from wavenet.generation.drawing import Drawing, Repeated, record_cuda_graph
 from wavenet.generation.incremental import IncrementalNetwork
-from wavenet.generation.sampler import Sampler
 from wavenet.generation.streams import Condition, StreamRequest, condition_array, left_padded, require_work
+from wavenet.generation.uniforms import Uniforms
 from wavenet.model.network import WaveNet
 from wavenet.progress import Progress, silent
 
 _PLAIN = SamplingConfig()
-_BLOCK_SAMPLES = 2048
-"""Samples between two reports of progress, whose draws are made at once."""
+_BLOCK_SAMPLES = 512
+"""Samples between two reports of progress, at least; on a GPU so many are recorded."""
 
 
 def generate_levels(
@@ -42,7 +43,7 @@ def generate_levels(
         streams: at least one.
         num_samples: T > 0.
         sampling: for all streams.
-        progress: told (samples done, ``num_samples``) every 2,048 samples.
+        progress: told (samples done, ``num_samples``) every 512 samples or more.
 
     Returns:
         (B, T) uint8.
@@ -58,19 +59,18 @@ def generate_levels(
         network = IncrementalNetwork(
             model, condition_tensor(model, [stream.condition for stream in streams]).to(device), len(streams)
         )
-        newest = _prime(network, model, streams)
-        levels = torch.empty(num_samples, len(streams), 1, dtype=torch.int64, device=device)
-        sampler: Sampler | None = None
-        for start in range(0, num_samples, _BLOCK_SAMPLES):
-            block = levels[start : start + _BLOCK_SAMPLES]
-            uniforms = torch.from_numpy(_draws(streams, start, len(block))).to(device)
-            for drawn, row in zip(block.unbind(0), uniforms.unbind(0), strict=True):
-                logits = network.step(newest)
-                sampler = sampler or Sampler(sampling, logits)
-                sampler.draw(logits, row, drawn)
-                newest = drawn[:, 0]
-            progress(start + len(block), num_samples)
-        generated: NDArray[np.uint8] = levels[:, :, 0].t().cpu().numpy().astype(np.uint8)
+        block = max(_BLOCK_SAMPLES, network.period)  # both are powers of two
+        drawing = Drawing(network, prime(network, model, streams), sampling, block)
+        advance = (Repeated(drawing, record_cuda_graph) if device.type == "cuda" else drawing).advance
+        uniforms = Uniforms(streams, device)
+        generated = np.empty((len(streams), num_samples), np.uint8)
+        for start in range(0, num_samples, block):
+            count = min(block, num_samples - start)
+            drawing.uniforms[:count] = uniforms.of(start, count)
+            advance(count)
+            drawn = drawing.levels[:count, :, 0].to(torch.uint8)
+            generated[:, start : start + count] = drawn.cpu().numpy().T
+            progress(start + count, num_samples)
         return generated
 
 
@@ -79,7 +79,7 @@ def condition_tensor(model: WaveNet, conditions: Sequence[Condition]) -> Tensor:
     return torch.from_numpy(condition_array(model.config, conditions))
 
 
-def _prime(network: IncrementalNetwork, model: WaveNet, streams: Sequence[StreamRequest]) -> Tensor:
+def prime(network: IncrementalNetwork, model: WaveNet, streams: Sequence[StreamRequest]) -> Tensor:
     """Fill the queues of the streams that go on from levels; return every stream's newest level (B,)."""
     config = model.config
     device = model.input_weight.device
@@ -95,8 +95,3 @@ def _prime(network: IncrementalNetwork, model: WaveNet, streams: Sequence[Stream
         network.prime(levels[:-1], indices)
         newest[indices] = levels[-1]
     return newest
-
-
-def _draws(streams: Sequence[StreamRequest], start: int, num_samples: int) -> NDArray[np.float32]:
-    """Every stream's numbers (num_samples, B, 1) of samples ``start``…."""
-    return np.stack([stream.draws(start, num_samples) for stream in streams], 1)[:, :, np.newaxis]

@@ -28,6 +28,10 @@ class IncrementalNetwork:
         condition: (B,) class ids, (B, C) vectors or None, as the model's conditioning says.
         num_streams: B.
 
+    Attributes:
+        logits: (B, Q) float32, of the last step.
+        period: after so many steps, or a multiple, the next one uses the same tensors again.
+
     Call `prime` for streams that go on from given levels, then `step` with each newest level. All calls belong into
     ``torch.inference_mode()``.
     """
@@ -56,6 +60,7 @@ class IncrementalNetwork:
         self._fold_first_layer(newest[0])
         self._fold_head()
         self._sample = 0
+        self.period = max(len(self._level_rows), *(queue.dilation for queue in self._queues))
         self._due = [
             [queue for queue in self._queues if queue.dilation <= 2**power]
             for power in range(config.layers_per_stack + 1)
@@ -68,8 +73,11 @@ class IncrementalNetwork:
         folded = torch.cat([tables, tables @ newest], dim=-1)
         self._tables = folded.transpose(0, 1).flatten(1).to(self._model.input_weight.dtype)  # (Q, K·N)
         width = folded.shape[-1]
-        rows = self._tables.new_zeros(len(tables), self._num_streams, self._tables.shape[1])
-        self._level_rows = list(rows.unbind(0))  # of the last K levels; written in turn
+        self._num_taps = len(tables)
+        # Written in turn; a power of two, so that they come round together with the queues.
+        num_rows = 1 << (self._num_taps - 1).bit_length()
+        rows = self._tables.new_zeros(num_rows, self._num_streams, self._tables.shape[1])
+        self._level_rows = list(rows.unbind(0))
         self._level_parts = [row.view(len(row), -1, width).unbind(1) for row in self._level_rows]
 
     def _fold_head(self) -> None:
@@ -79,7 +87,7 @@ class IncrementalNetwork:
         self._z = new(self._num_streams, len(self._skip_weight))
         self._skip = new(self._num_streams, len(self._skip_bias))
         self._hidden = torch.empty_like(self._skip)
-        self._logits = new(self._num_streams, model.config.num_levels)
+        self.logits = new(self._num_streams, model.config.num_levels)
 
     def _fill_with_silence(self) -> None:
         """Prime with endless silence: every queue holds one constant vector, found without a pass over time."""
@@ -118,7 +126,7 @@ class IncrementalNetwork:
 
     def _remember(self, levels: Tensor, streams: Tensor) -> None:
         """Let the first layer's older taps see the last levels of (T, len(streams))."""
-        for age in range(1, len(self._level_rows)):
+        for age in range(1, self._num_taps):
             self._level_rows[-age][streams] = self._tables[levels[-age]]
 
     def step(self, levels: Tensor) -> Tensor:
@@ -150,10 +158,9 @@ class IncrementalNetwork:
         return self._head(gated)
 
     def _add_levels(self, levels: Tensor, state: Tensor) -> None:
-        num_taps = len(self._level_rows)
-        newest = self._sample % num_taps
+        newest = self._sample % len(self._level_rows)
         torch.index_select(self._tables, 0, levels, out=self._level_rows[newest])
-        for age in range(num_taps):
+        for age in range(self._num_taps):
             state.add_(self._level_parts[newest - age][age])
 
     def _head(self, gated: list[Tensor]) -> Tensor:
@@ -161,4 +168,4 @@ class IncrementalNetwork:
         torch.cat(gated, dim=1, out=self._z)
         torch.addmm(self._skip_bias, self._z, self._skip_weight, out=self._skip).relu_()
         torch.addmm(model.hidden_bias, self._skip, model.hidden_weight, out=self._hidden).relu_()
-        return torch.addmm(model.output_bias, self._hidden, model.output_weight, out=self._logits)
+        return torch.addmm(model.output_bias, self._hidden, model.output_weight, out=self.logits)

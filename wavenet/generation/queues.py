@@ -14,6 +14,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from wavenet.model.config import ModelConfig
+
+
+def floats_per_stream(config: ModelConfig) -> int:
+    """What the queues of a network take for each stream: biases, ring and past inputs of every layer."""
+    width = config.residual_channels + 2 * config.dilation_channels
+    past = (config.kernel_size - 1) * config.residual_channels
+    return (2 * width + past) * sum(config.dilations)
+
 
 class Slot(NamedTuple):
     """Views of one sample's state in a layer's ring: a row (N) per stream of input, filter and gate.

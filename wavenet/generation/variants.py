@@ -10,7 +10,7 @@ BUILD_COMMAND = "python -m wavenet.generation.native.build"
 
 
 def runnable() -> list[Variant]:
-    """Those that this machine can run, in the order in which `choose` would take them.
+    """Those that this machine's processor can run, in the order in which `choose` would take them.
 
     Weights of 16 bits come first: they are read in half the time, and change the distribution of a sample by less than
     anybody could hear or measure in audio (native/README.md has the numbers). bfloat16, which changes more, comes last.
@@ -29,11 +29,18 @@ def choose(wanted: Variant) -> Variant:
     possible = runnable()
     if wanted is Variant.auto:
         return possible[0]
-    if wanted not in possible:
+    if wanted not in possible and (reason := _obstacle(wanted)):
         names = ", ".join(variant.value for variant in possible)
-        reason = "the native kernel is not built" if find_library() is None else "its processor lacks the instructions"
         raise UsageError(f"generate.variant={wanted.value} cannot run on this machine ({reason}); what can: {names}")
     return wanted
+
+
+def _obstacle(wanted: Variant) -> str | None:
+    if wanted is Variant.cuda:
+        import torch  # takes seconds
+
+        return None if torch.cuda.is_available() else "torch sees no GPU"
+    return "the native kernel is not built" if find_library() is None else "its processor lacks the instructions"
 
 
 def slower_path() -> str | None:

@@ -101,7 +101,7 @@ def generate(
         temperature, top_k, top_p: as in `wavenet.generation.config.SamplingConfig`.
         primings: samples in [-1, 1] that each stream goes on from, None for silence; not part of the result.
         progress: told (samples done, ``num_samples``).
-        variant: what computes; see `wavenet.generation.config.Variant`. On a GPU it is torch.
+        variant: what computes; see `wavenet.generation.config.Variant`. With the network on a GPU it is ``cuda``.
         threads: of the native kernel, which divides the streams among them.
 
     Returns:
@@ -119,17 +119,24 @@ def generate(
         for stream, (condition, excerpt) in enumerate(zip(conditions, excerpts, strict=True))
     ]
     sampling = SamplingConfig(temperature, top_k, top_p)
-    chosen = choose(_variant(variant)) if model.network.input_weight.device.type == "cpu" else Variant.torch
+    chosen = _chosen(model, variant)
     library = find_library()
-    if chosen is Variant.torch or library is None:
+    if chosen in (Variant.torch, Variant.cuda) or library is None:
         return mulaw.decode(generate_levels(model.network, streams, num_samples, sampling, progress))
     packed = PackedModel(model.config, model.network.to_arrays(), chosen.precision)
     kernel = Kernel(library, chosen.instructions, packed)
     return mulaw.decode(native_levels(kernel, streams, num_samples, sampling, progress=progress, threads=threads))
 
 
-def _variant(name: Variant | str) -> Variant:
+def _chosen(model: LoadedModel, name: Variant | str) -> Variant:
     try:
-        return Variant(name)
+        variant = Variant(name)
     except ValueError as error:
         raise UsageError(f"variant must be one of {', '.join(each.value for each in Variant)}, got {name!r}") from error
+    if model.network.input_weight.device.type != "cpu":
+        return Variant.cuda
+    if variant is Variant.cuda:
+        raise UsageError(
+            "variant 'cuda' draws where the network is, and it is on the CPU: model.network.to('cuda') moves it"
+        )
+    return choose(variant)
