@@ -99,14 +99,20 @@ class Task:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
+    def _state(self) -> str:
+        """As the kernel's letters say; X: it has ended."""
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+        except OSError:
+            return "X"
+
+    def has_ended(self) -> bool:
+        return self._state() in "ZX"
+
     def is_stopped(self) -> bool:
         """Whether SIGSTOP has come before its end; it comes at once, but not in the same instant."""
         for _ in range(50):
-            try:
-                state = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
-            except OSError:
-                return False
-            if state in "TZX":
+            if (state := self._state()) in "TZX":
                 return state == "T"
             time.sleep(0.001)
         return False

@@ -89,6 +89,8 @@ def array(limited: User, many: RunPaths) -> Array:
     urgent = ("--partition=urgent", "--exclusive", f"--nodelist={preempted.node}")
     user.shell.submit("urgent", "sleep 20", *urgent)
     do(["scontrol", "update", f"NodeName={on_lost_node.node}", "State=DOWN", "Reason=test"], cluster)
+    # Slurm takes its time; let go before, they would come to the end of their clips.
+    wait_until(lambda: all(task.has_ended() for task in (killed, preempted, on_lost_node)), PATIENCE)
     for task in held.values():
         task.send(signal.SIGCONT)
     hit = [killed, preempted, on_lost_node]
