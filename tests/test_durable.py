@@ -8,6 +8,8 @@ import os
 import stat
 import subprocess
 import sys
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -111,10 +113,10 @@ def test_json_refuses_what_is_not_json(value: float) -> None:
         durable.to_json(value)
 
 
-def _create(path: Path, name: str, barrier: object, winners: object) -> None:
-    barrier.wait()  # type: ignore[attr-defined]
+def _create(path: Path, name: str, barrier: Barrier, winners: Queue[str]) -> None:
+    barrier.wait()
     if durable.create_exclusively(path, name.encode() * 1000):
-        winners.put(name)  # type: ignore[attr-defined]
+        winners.put(name)
 
 
 def test_exactly_one_of_many_processes_creates_a_name(folder: Path) -> None:

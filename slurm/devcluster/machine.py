@@ -99,7 +99,7 @@ def _start(name: str, arguments: list[str]) -> None:
     spaces = ["--mount", "--propagation=private", "--uts", "--net", "--ipc", "--pid", "--fork", "--kill-child"]
     with _said(name).open("wb") as output:
         subprocess.run(  # noqa: S603 - no shell
-            ["setsid", "--fork", "unshare", *spaces, "bash", str(FIRST_PROCESS), name, *arguments],  # noqa: S607
+            ["setsid", "--fork", "unshare", *spaces, "bash", str(FIRST_PROCESS), name, *arguments],  # noqa: S607 - as PATH has them
             check=True,
             cwd="/",
             env={"PATH": PATH, "LANG": "C.UTF-8", MARK: name},

@@ -44,7 +44,7 @@ def start(
     with (cluster.output / role).open("ab") as output:
         subprocess.run(  # noqa: S603 - no shell
             # Forked off: a child of ours would stay a zombie until we wait for it.
-            ["setsid", "--fork", *command],  # noqa: S607
+            ["setsid", "--fork", *command],  # noqa: S607 - as PATH has it
             check=True,
             cwd="/",
             env={**environment(cluster), name: value, **(variables or {})},

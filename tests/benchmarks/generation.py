@@ -18,7 +18,7 @@ from dataclasses import replace
 import torch
 
 from tests.benchmarks.measurements import NUM_GENRES, Measurement, preset
-from wavenet.generation.config import Precision, SamplingConfig, Variant
+from wavenet.generation.config import SamplingConfig, Variant
 from wavenet.generation.incremental import IncrementalNetwork
 from wavenet.generation.native.library import Library, find_library
 from wavenet.generation.native.packing import PackedModel
@@ -147,8 +147,9 @@ def shares() -> Iterator[Measurement]:
     """Every preset with 1 to 32 streams on one core: rate, and share of the peak of the same instructions."""
     for name in PRESETS:
         yield from _table(name, Native(preset(name)), STREAMS)
-    others = [each for each in runnable() if each.precision is not Precision.int16 and each is not Variant.torch]
-    for variant in others:
+    for variant in runnable():
+        if variant in (choose(Variant.auto), Variant.torch):
+            continue
         yield from _table("reference", Native(preset("reference"), variant), STREAMS)
 
 

@@ -20,7 +20,7 @@ from wavenet.generation.config import Precision, Variant, Weights
 from wavenet.generation.native.streams import Kernel, new_streams
 from wavenet.generation.restore import restore_packed
 from wavenet.generation.streams import StreamRequest
-from wavenet.generation.variants import choose, runnable
+from wavenet.generation.variants import runnable
 from wavenet.shards.index import open_dataset
 
 MOST_CLIPS = 10
@@ -49,9 +49,10 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("data", type=Path)
     arguments = parser.parse_args()
-    for variant in (each for each in runnable() if each.precision is not Precision.float32):
-        if variant.precision is Precision.bfloat16 or variant is choose(Variant.auto):
-            _compare(variant, arguments.checkpoint, arguments.data)
+    of_precision = {variant.precision: variant for variant in reversed(runnable())}
+    for precision in (Precision.int16, Precision.fixed):
+        if precision in of_precision:
+            _compare(of_precision[precision], arguments.checkpoint, arguments.data)
 
 
 def _kernel(checkpoint: Path, instructions: str, precision: Precision) -> Kernel:

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TypeVar
 
 from jobs.processes import started_tick
 from jobs.verbs.costs import Blow
@@ -20,6 +21,8 @@ from slurm.devcluster.record import Cluster
 from tests.cluster.shell import PATIENCE
 from tests.cluster.user import User
 from wavenet.run_paths import RunPaths
+
+T = TypeVar("T")
 
 INTERVAL = 10
 """Steps between checkpoints."""
@@ -194,9 +197,13 @@ def send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def wait_for(  # type: ignore[no-untyped-def]
-    look, what: str, story: Callable[[], str], seconds: float = PATIENCE, poll_seconds: float = _POLL_SECONDS
-):
+def wait_for(
+    look: Callable[[], T | None],
+    what: str,
+    story: Callable[[], str],
+    seconds: float = PATIENCE,
+    poll_seconds: float = _POLL_SECONDS,
+) -> T:
     """The first answer that is true.
 
     Raises:

@@ -19,6 +19,7 @@ NATIVE = [each for each in variants.runnable() if each is not Variant.torch]
 VARIANTS = [each.value for each in NATIVE if each.precision is Precision.float32]
 ROUNDING = [each.value for each in NATIVE if each.precision is Precision.int16][:1]
 """The fastest of those that round the weights: all take one path."""
+FIXED = [each.value for each in NATIVE if each.precision is Precision.fixed]
 
 
 @st.composite

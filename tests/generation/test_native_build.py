@@ -11,14 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.generation.native import LIBRARY, configs, divergence, random_arrays, requests, started
+from tests.generation.native import LIBRARY, configs, random_arrays, requests
 from wavenet.generation.config import Precision, SamplingConfig, Variant
 from wavenet.generation.native.batch import generate_levels
 from wavenet.generation.native.build import PRODUCTS, VARIANTS, BuildError, build
 from wavenet.generation.native.library import find_library
 from wavenet.generation.native.packing import PackedModel
 from wavenet.generation.native.streams import Kernel
-from wavenet.generation.streams import StreamRequest
 from wavenet.model.config import ModelConfig
 
 # One worker compiles all variants, once.
@@ -37,9 +36,9 @@ def built(tmp_path_factory):
 
 
 def emulated(fused):
-    """AVX-512's shape, and with it what its instructions for bfloat16 do, element by element."""
+    """AVX-512's shape, and with it what its instructions for integers do, element by element."""
     options = (*VARIANTS[platform.machine()][fused], "-DWAVENET_EMULATED", "-O1")
-    return {"emulated": options, "emulated_bf16": (*options, "-DWAVENET_PAIRS")}
+    return {"emulated": options, "emulated_fixed": (*options, "-DWAVENET_FIXED")}
 
 
 @has_compiler
@@ -47,7 +46,7 @@ def test_it_compiles_without_a_warning_and_holds_every_variant(built):
     folder, _ = built
     assert sorted(path.name for path in folder.iterdir()) == sorted(PRODUCTS)
     compiled = set(find_library(folder).compiled)
-    assert compiled - {"emulated", "emulated_bf16"} == set(LIBRARY.compiled) <= {variant.value for variant in Variant}
+    assert compiled - {"emulated", "emulated_fixed"} == set(LIBRARY.compiled) <= {variant.value for variant in Variant}
 
 
 @has_compiler
@@ -81,58 +80,25 @@ def test_variants_with_fused_multiply_adds_are_bitwise_equal(built, config, seed
 @has_compiler
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(config=configs(), seed=st.integers(0, 999), num_streams=st.integers(1, 30))
-def test_bfloat16_is_one_arithmetic_alone_or_in_a_batch(built, config, seed, num_streams):
+def test_fixed_point_is_one_arithmetic_alone_or_in_a_batch(built, config, seed, num_streams):
     """Bitwise: element by element, and by the processor's own instructions where it has them."""
     library = find_library(built[0])
-    model = PackedModel(config, random_arrays(config, seed), Precision.bfloat16)
+    model = PackedModel(config, random_arrays(config, seed), Precision.fixed)
     asked = list(requests(config, num_streams, seed))
-    emulation = Kernel(library, "emulated_bf16", model)
+    emulation = Kernel(library, "emulated_fixed", model)
     expected = generate_levels(emulation, asked, 40, SamplingConfig())
     np.testing.assert_array_equal(generate_levels(emulation, asked[-1:], 40, SamplingConfig()), expected[-1:])
-    for name in {"avx512_bf16"} & set(library.runnable):
+    for name in {"avx512_fixed", "avx2_fixed"} & set(library.runnable):
         np.testing.assert_array_equal(
             generate_levels(Kernel(library, name, model), asked, 40, SamplingConfig()), expected
         )
 
 
 @has_compiler
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(config=configs(), seed=st.integers(0, 999))
-def test_bfloat16_is_the_network_to_its_precision(built, config, seed):
-    """Eight bits of weights and inputs: logits are off by a few hundredths of the largest."""
-    library, arrays = find_library(built[0]), random_arrays(config, seed)
-    (request,) = requests(config, 1, seed)
-    levels = np.random.default_rng(seed).integers(0, config.num_levels, 60)
-    exact, narrow = (
-        logits(Kernel(library, name, PackedModel(config, arrays, precision)), request, levels)
-        for name, precision in ((built[1], Precision.float32), ("emulated_bf16", Precision.bfloat16))
-    )
-    assert np.abs(exact - narrow).max() < 0.05 * np.abs(exact).max()
-
-
-def logits(kernel, request, levels):
-    (stream,) = started(kernel, [request], 1)
-    return kernel.force(stream, levels, with_logits=True)
-
-
-@has_compiler
-def test_bfloat16_hardly_changes_the_distribution(built):
-    """By less than a thousandth of a bit per sample, and it does change it; trained weights are in the benchmarks."""
-    config = ModelConfig(layers_per_stack=4, residual_channels=20, dilation_channels=12, num_conditions=3)
-    library, arrays, request = find_library(built[0]), random_arrays(config, 0), StreamRequest(0, 0, 0)
-    levels = np.random.default_rng(0).integers(0, 256, 500)
-    exact, narrow = (
-        logits(Kernel(library, name, PackedModel(config, arrays, precision)), request, levels)
-        for name, precision in ((built[1], Precision.float32), ("emulated_bf16", Precision.bfloat16))
-    )
-    assert 0 < divergence(exact, narrow).mean() < 1e-3
-
-
-@has_compiler
 def test_weights_of_one_precision_are_not_computed_with_as_another(built):
     config = ModelConfig(layers_per_stack=2, num_conditions=1)
-    model = PackedModel(config, random_arrays(config, 0), Precision.bfloat16)
-    with pytest.raises(ValueError, match="packed as bfloat16 are not for the variant emulated"):
+    model = PackedModel(config, random_arrays(config, 0), Precision.fixed)
+    with pytest.raises(ValueError, match="packed as fixed are not for the variant emulated"):
         Kernel(find_library(built[0]), "emulated", model)
 
 

@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "vector.h"
+#include "fixed.h"
 
 namespace wavenet::WAVENET_VARIANT {
 
@@ -29,14 +29,14 @@ inline void gate(const float *activations, int64_t width, float *gated) {
     for (int64_t at = 0; at < width; at += lanes) {
         const Vector a = exponential(clamp(load(activations + at), -30, 30));
         const Vector b = exponential(clamp(load(activations + width + at), -50, 50));
-        store_inputs(gated + words(at), (all(1.0f) - a) / ((all(1.0f) + a) * (all(1.0f) + b)));
+        store_gated(gated + words(at), (all(1.0f) - a) / ((all(1.0f) + a) * (all(1.0f) + b)));
     }
 }
 
 inline void rectify(const float *row, int64_t width, float *rectified) {
     for (int64_t at = 0; at < width; at += lanes) {
         const Vector value = load(row + at);
-        store_inputs(rectified + words(at), value > Vector{} ? value : Vector{});
+        store(rectified + at, value > Vector{} ? value : Vector{});
     }
 }
 

@@ -26,13 +26,15 @@ _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-exceptions"
 _ARITHMETIC = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 _WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wno-psabi")
 Variants = dict[str, tuple[str, ...]]
-"""Names, and the flags that each is compiled with: those of float32, the fastest first, then those of less."""
+"""Names, and the flags that each is compiled with: those of floats, the fastest first, then those in fixed point."""
 _AVX512 = ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512")
+_AVX2 = ("-mavx2", "-mfma")
 _X86_64: Variants = {
     "avx512": _AVX512,
-    "avx2": ("-mavx2", "-mfma"),
+    "avx2": _AVX2,
     "portable": (),
-    "avx512_bf16": (*_AVX512, "-mavx512bf16"),
+    "avx512_fixed": (*_AVX512, "-mavx512vnni", "-DWAVENET_FIXED"),
+    "avx2_fixed": (*_AVX2, "-DWAVENET_FIXED"),
 }
 VARIANTS: dict[str, Variants] = {"x86_64": _X86_64, "AMD64": _X86_64, "aarch64": {"neon": ()}, "arm64": {"neon": ()}}
 

@@ -57,7 +57,7 @@ int64_t wavenet_workspace_bytes(const wavenet::Model *model, int32_t num_streams
                            row(2 * padded(model->dilation_channels)) +
                            row(int64_t{model->num_layers} * model->dilation_channels) + 2 * row(model->skip_channels) +
                            row(model->num_levels) + model->num_layers * (2 * padded(model->dilation_channels) + 1);
-    return num_streams * floats * int64_t{sizeof(float)};
+    return (num_streams * floats + 2 * padded(num_streams)) * int64_t{sizeof(float)};
 }
 
 // Give the streams the past of endless silence, whose level stands in `recent`.

@@ -2,8 +2,8 @@
 //
 // Letters: B streams, K taps, L layers, R residual, D dilation, S skip channels, Q levels. A "p" behind a letter means
 // padded to a whole number of panels of 16: Rp, Dp, Sp, Qp. A packed product of n inputs is an array (panels, n, 16):
-// the weights of 16 outputs for one input are one cache line, and one panel is read from start to end. With pairs of
-// bfloat16 two inputs are one word of 32 bits and share a line; "words" of a row of n values: n, or (n + 1) / 2 of pairs.
+// the weights of 16 outputs for one input are one cache line, and one panel is read from start to end. In fixed point two
+// inputs are one word of 32 bits and share a line; "words" of a row of n values: n, or (n + 1) / 2 in fixed point.
 
 #pragma once
 
@@ -13,9 +13,9 @@ namespace wavenet {
 
 constexpr int panel_width = 16;
 
-// A packed product, or one of each layer: float32, or pairs of bfloat16 for variants that take those. With scales the
-// weights are integers of 16 bits: weight · scale, a power of two for each output, so that scaling never rounds. Of a
-// panel of 16 outputs there are 16 times 1 / scale, then 16 times the scale.
+// A packed product, or one of each layer: float32; or, with scales, integers of 16 bits, one by one or in pairs for
+// variants in fixed point: a weight is integer · scale, a power of two for each output, so that scaling never rounds. Of
+// a panel of 16 outputs there are 16 times 1 / scale, then 16 times the scale.
 struct Weights {
     const void *packed;
     const float *scales;           // null: no integers
@@ -42,7 +42,7 @@ struct Model {
 };
 
 struct Stream {
-    float *rings;                  // for each layer (K − 1)·dilation rows of R, in words: its past inputs
+    float *rings;                  // for each layer (K − 1)·dilation rows of R: its past inputs
     const float *bias;             // (L, 2·Dp): −2·filter, −gate; the stream's condition is in it
     int64_t num_taken;             // levels that the network has taken: where in its rings each layer stands
     int64_t num_drawn;             // levels drawn
@@ -71,7 +71,7 @@ struct Team {
 // One instruction set's functions. They allocate nothing, fail never and touch only what they are given.
 struct Variant {
     const char *name;
-    int32_t word_values;           // values in a word of a product's inputs: 1, or 2 for a pair of bfloat16
+    int32_t word_values;           // values in a word of a product's inputs: 1, or 2 in fixed point
     bool (*runs_here)();
     void (*silence)(const Model &, Stream *const *, int num_streams, void *workspace);
     void (*force)(const Model &, Stream *const *, int num_streams, int num_samples, void *workspace);

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wavenet.errors import NumericsError
 from wavenet.generation.config import Precision
 from wavenet.generation.native.library import MOST_TAPS, ModelFields, aligned
-from wavenet.generation.native.rounding import rounded, rounded_to_bfloat16
+from wavenet.generation.native.rounding import rounded, rounded_for_exact_sums
 from wavenet.generation.streams import Condition, condition_array
 from wavenet.model.arrays import require_shapes
 from wavenet.model.config import Conditioning, ModelConfig
@@ -49,21 +49,26 @@ def _as_floats(name: str, weights: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 def _as_integers(name: str, weights: NDArray[Any]) -> dict[str, NDArray[Any]]:
     integers, scales = rounded(weights)
-    # Panel by panel, 1 / scale and scale; padded outputs, whose weights are 0, may have any.
-    by_panel = _pad_last(scales).reshape(*scales.shape[:-1], -1, 1, _PANEL)
-    by_panel[by_panel == 0] = 1
-    both = np.concatenate([1 / by_panel, by_panel], axis=-2)
-    return {name: _packed(integers), f"{name}_scales": both}
+    return {name: _packed(integers), f"{name}_scales": _by_panel(scales)}
 
 
 def _as_pairs(name: str, weights: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """(…, inputs, outputs), an even number of inputs → (…, panels, inputs / 2, 16, 2)."""
+    integers, scales = rounded_for_exact_sums(weights)
     *outer, inputs, outputs = weights.shape
-    first_and_second = rounded_to_bfloat16(weights).reshape(*outer, inputs // 2, 2, outputs)
-    return {name: np.stack([_packed(first_and_second[..., place, :]) for place in (0, 1)], axis=-1)}
+    first_and_second = integers.reshape(*outer, inputs // 2, 2, outputs)
+    pairs = np.stack([_packed(first_and_second[..., place, :]) for place in (0, 1)], axis=-1)
+    return {name: pairs, f"{name}_scales": _by_panel(scales)}
 
 
-_PACK = {Precision.float32: _as_floats, Precision.int16: _as_integers, Precision.bfloat16: _as_pairs}
+def _by_panel(scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(…, outputs) → (…, panels, 2, 16): 1 / scale and scale; padded outputs, whose weights are 0, may have any."""
+    by_panel = _pad_last(scales).reshape(*scales.shape[:-1], -1, 1, _PANEL)
+    by_panel[by_panel == 0] = 1
+    return np.concatenate([1 / by_panel, by_panel], axis=-2)
+
+
+_PACK = {Precision.float32: _as_floats, Precision.int16: _as_integers, Precision.fixed: _as_pairs}
 
 
 class PackedModel:
@@ -117,10 +122,10 @@ class PackedModel:
         num_layers, taps = self.config.num_layers, self.config.kernel_size
         d, r = self.config.dilation_channels, self.config.residual_channels
         halves = arrays["filter_gate_weight"].reshape(num_layers, taps * r, 2, d)
-        scaled = _pad_last(halves * self._scale).reshape(num_layers, taps, r, 2 * _padded(d))
+        scaled = _pad_last(halves * self._scale).reshape(num_layers, taps * r, 2 * _padded(d))
         return {
             "input_tables": _pad_last(arrays["input_weight"]),
-            "filter_gate": self._by_words(scaled).reshape(num_layers, -1, 2 * _padded(d)),
+            "filter_gate": self._by_words(scaled),
             "residual": self._by_words(arrays["residual_weight"]),
             "residual_bias": _pad_last(arrays["residual_bias"]),
             "skip": self._by_words(arrays["skip_weight"]).reshape(-1, self.config.skip_channels),
@@ -134,7 +139,7 @@ class PackedModel:
     @property
     def word_values(self) -> int:
         """Values in a word of 32 bits of a product's inputs."""
-        return 2 if self.precision is Precision.bfloat16 else 1
+        return 2 if self.precision is Precision.fixed else 1
 
     def _by_words(self, weights: NDArray[Any]) -> NDArray[Any]:
         """(…, inputs, outputs) of one row of inputs, with zeros for what its last word holds beyond them."""
@@ -169,9 +174,8 @@ class PackedModel:
 
     @property
     def ring_floats(self) -> int:
-        """Size of a stream's rings, in words of 32 bits."""
-        words = -(-self.config.residual_channels // self.word_values)
-        return (self.config.kernel_size - 1) * sum(self.config.dilations) * words
+        """Size of a stream's rings."""
+        return (self.config.kernel_size - 1) * sum(self.config.dilations) * self.config.residual_channels
 
     @property
     def bias_floats(self) -> int:

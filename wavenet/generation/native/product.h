@@ -1,15 +1,16 @@
 // outputs = start + inputs · weights for B streams at once, in registers.
 //
-// Weights are float32; or integers of 16 bits: those are sums of weight / scale, begun and ended by a power of two; or
-// pairs of bfloat16: then one word of inputs is a pair, too.
+// Weights are float32; or integers of 16 bits: those are sums of weight / scale, begun and ended by a power of two; or, in
+// fixed point, pairs of integers, as the inputs are.
 // A tile is P panels (16 outputs each) × S streams. Each of its sums is one chain of multiply-adds over the inputs in
-// ascending order, whatever P and S are: how streams are grouped decides the speed, never a bit of the result.
+// ascending order (in fixed point, over exact sums of as many as can be), whatever P and S are: how streams are grouped
+// decides the speed, never a bit of the result.
 
 #pragma once
 
 #include <type_traits>
 
-#include "vector.h"
+#include "fixed.h"
 
 namespace wavenet::WAVENET_VARIANT {
 
@@ -23,6 +24,15 @@ struct Rows {
     Rows after(int64_t streams) const { return {data + streams * stride, stride}; }
 };
 
+// Inputs of a product: rows of words, and what 1 stands for in the row of each stream.
+struct Inputs {
+    Rows rows;
+    const float *units;
+
+    Inputs from(int64_t word) const { return {rows.from(word), units}; }
+    Inputs after(int64_t streams) const { return {rows.after(streams), units + streams}; }
+};
+
 // What a group of streams does with some of a product's panels.
 template <typename Weight>
 struct Task {
@@ -31,56 +41,68 @@ struct Task {
     int64_t panel_size;     // weights from one panel to the next
     int64_t num_inputs;
     int64_t num_panels;
-    Rows inputs;
+    Inputs inputs;
     Rows start;
     Rows outputs;
 };
 
-// Vector n of a tile times its outputs' scales, which begin at those of the first panel; only integers have them.
 template <typename Weight>
-inline Vector scaled(Vector value, const float *scales, int n) {
-    if constexpr (!std::is_same_v<Weight, int16_t>) return value;
-    else return value * load(scales + n / vectors_per_panel * 2 * panel_width + n % vectors_per_panel * lanes);
+constexpr bool is_fixed = std::is_same_v<Weight, Pair>;
+
+template <typename Weight>
+using Sums = std::conditional_t<is_fixed<Weight>, Integers, Vector>;
+
+// Vector n of a tile's scales, which begin at those of its first panel, or at their inverses.
+inline Vector scale_of(const float *scales, int n) {
+    return load(scales + n / vectors_per_panel * 2 * panel_width + n % vectors_per_panel * lanes);
 }
 
 template <typename Weight>
-inline Vector accumulated(Vector column, Vector input, Vector sum) {
-#if defined(WAVENET_PAIRS)
-    if constexpr (std::is_same_v<Weight, Pair>) return multiply_add_pairs(column, input, sum);
-#endif
-    return multiply_add(column, input, sum);
+inline Sums<Weight> begun(const float *start, const float *scales, int n) {
+    if constexpr (is_fixed<Weight>) return Integers{};
+    else if constexpr (std::is_same_v<Weight, int16_t>) return load(start) * scale_of(scales, n);
+    else return load(start);
+}
+
+template <typename Weight>
+inline Vector ended(Sums<Weight> sums, const float *start, const float *scales, int n, const float *unit) {
+    const float *const real = scales + panel_width;
+    if constexpr (is_fixed<Weight>)
+        return multiply_add(__builtin_convertvector(sums, Vector), scale_of(real, n) * all(*unit), load(start));
+    else if constexpr (std::is_same_v<Weight, int16_t>) return sums * scale_of(real, n);
+    else return sums;
 }
 
 // So far ahead of the multiply-adds weights are asked for. One stream reads them so fast that asking only takes time.
 constexpr int64_t fetched_inputs = 32;
 
+// outputs = start + the inputs from `first` to `end` times their weights, all of the panels at once.
 template <int P, int S, typename Weight>
-[[gnu::always_inline]] inline void tile(const Task<Weight> &task, int64_t panel) {
+[[gnu::always_inline]] inline void part(const Task<Weight> &task, int64_t panel, int64_t first, int64_t end, Rows start,
+                                        Rows outputs) {
     constexpr int N = P * vectors_per_panel;
-    const int64_t panel_size = task.panel_size, end = task.num_inputs;
+    const int64_t panel_size = task.panel_size;
     const float *const scales = task.scales + panel * 2 * panel_width;
-    const Rows inputs = task.inputs, start = task.start.from(panel * panel_width),
-               outputs = task.outputs.from(panel * panel_width);
-    Vector sums[S][N];
+    const Inputs inputs = task.inputs;
+    Sums<Weight> sums[S][N];
     WAVENET_UNROLLED for (int s = 0; s < S; ++s)
-        WAVENET_UNROLLED for (int n = 0; n < N; ++n)
-            sums[s][n] = scaled<Weight>(load(start[s] + n * lanes), scales, n);
-    const Weight *weights = task.weights + panel * panel_size;
-    for (int64_t k = 0; k < end; ++k, weights += panel_width) {
+        WAVENET_UNROLLED for (int n = 0; n < N; ++n) sums[s][n] = begun<Weight>(start[s] + n * lanes, scales, n);
+    const Weight *weights = task.weights + panel * panel_size + first * panel_width;
+    for (int64_t k = first; k < end; ++k, weights += panel_width) {
         if constexpr (S > 2)
             WAVENET_UNROLLED for (int p = 0; p < P; ++p)
                 __builtin_prefetch(weights + p * panel_size + fetched_inputs * panel_width);
-        WAVENET_UNROLLED for (int first = 0; first < N; first += num_columns) {
-            Vector column[num_columns];
+        WAVENET_UNROLLED for (int from = 0; from < N; from += num_columns) {
+            Sums<Weight> column[num_columns];
             WAVENET_UNROLLED for (int n = 0; n < num_columns; ++n) {
-                const int at = first + n;
+                const int at = from + n;
                 if (at < N)
                     column[n] = load(weights + at / vectors_per_panel * panel_size + at % vectors_per_panel * lanes);
             }
             WAVENET_UNROLLED for (int s = 0; s < S; ++s) {
-                const Vector input = all_words(inputs[s] + k);
+                const auto input = all_words<Sums<Weight>>(inputs.rows[s] + k);
                 WAVENET_UNROLLED for (int n = 0; n < num_columns; ++n)
-                    if (first + n < N) sums[s][first + n] = accumulated<Weight>(column[n], input, sums[s][first + n]);
+                    if (from + n < N) sums[s][from + n] = multiply_add(column[n], input, sums[s][from + n]);
             }
             // Inputs are read again for the next columns: kept in registers, they would drive sums out of them.
             if constexpr (N > num_columns) asm volatile("" ::: "memory");
@@ -88,7 +110,18 @@ template <int P, int S, typename Weight>
     }
     WAVENET_UNROLLED for (int s = 0; s < S; ++s)
         WAVENET_UNROLLED for (int n = 0; n < N; ++n)
-            store(outputs[s] + n * lanes, scaled<Weight>(sums[s][n], scales + panel_width, n));
+            store(outputs[s] + n * lanes, ended<Weight>(sums[s][n], start[s] + n * lanes, scales, n, inputs.units + s));
+}
+
+template <int P, int S, typename Weight>
+[[gnu::always_inline]] inline void tile(const Task<Weight> &task, int64_t panel) {
+    const Rows start = task.start.from(panel * panel_width), outputs = task.outputs.from(panel * panel_width);
+    if constexpr (is_fixed<Weight>)
+        for (int64_t first = 0; first < task.num_inputs; first += exact_words) {
+            const int64_t end = first + exact_words < task.num_inputs ? first + exact_words : task.num_inputs;
+            part<P, S>(task, panel, first, end, first ? outputs : start, outputs);
+        }
+    else part<P, S>(task, panel, 0, task.num_inputs, start, outputs);
 }
 
 // The widest tile for S streams that fits into the registers; 8 sums at a time suffice to keep the units busy.
@@ -128,11 +161,11 @@ constexpr int64_t input_bytes = 16 * 1024;
 constexpr int64_t cached_bytes = 128 * 1024;
 
 inline int stretch_of(int num_streams) {
-    return static_cast<int>(input_bytes / (int64_t{sizeof(float)} * line_floats * num_streams) + 1) * line_floats;
+    return static_cast<int>((input_bytes / (int64_t{sizeof(float)} * exact_words * num_streams) + 1) * exact_words);
 }
 
 template <typename Weight>
-void product(const Weight *weights, const float *scales, int num_inputs, int num_panels, Rows inputs, Rows start,
+void product(const Weight *weights, const float *scales, int num_inputs, int num_panels, Inputs inputs, Rows start,
              Rows outputs, int num_streams) {
     const int64_t panel_size = int64_t{num_inputs} * panel_width;
     const int stretch = stretch_of(num_streams);
@@ -162,21 +195,16 @@ void product(const Weight *weights, const float *scales, int num_inputs, int num
 }
 
 // The same with some of the panels of all layers; `start` and `outputs` begin with the first of them.
-inline void product(const Weights &weights, int64_t first_panel, int num_inputs, int num_panels, Rows inputs, Rows start,
-                    Rows outputs, int num_streams) {
+inline void product(const Weights &weights, int64_t first_panel, int num_inputs, int num_panels, Inputs inputs,
+                    Rows start, Rows outputs, int num_streams) {
     const int64_t offset = first_panel * num_inputs * panel_width;
-#if defined(WAVENET_PAIRS)
-    product(static_cast<const Pair *>(weights.packed) + offset, nullptr, num_inputs, num_panels, inputs, start, outputs,
-            num_streams);
-#else
-    if (weights.scales)
-        product(static_cast<const int16_t *>(weights.packed) + offset,
-                weights.scales + first_panel * 2 * panel_width, num_inputs, num_panels, inputs, start, outputs,
-                num_streams);
-    else
-        product(static_cast<const float *>(weights.packed) + offset, nullptr, num_inputs, num_panels, inputs, start,
-                outputs, num_streams);
-#endif
+    const float *const scales = weights.scales ? weights.scales + first_panel * 2 * panel_width : nullptr;
+    const auto by = [&](const auto *packed) {
+        product(packed + offset, scales, num_inputs, num_panels, inputs, start, outputs, num_streams);
+    };
+    if constexpr (word_values == 2) by(static_cast<const Pair *>(weights.packed));
+    else if (weights.scales) by(static_cast<const int16_t *>(weights.packed));
+    else by(static_cast<const float *>(weights.packed));
 }
 
 }  // namespace wavenet::WAVENET_VARIANT

@@ -1,8 +1,8 @@
 """Weights of 16 bits, for variants that round them: half as many bytes to read for each sample.
 
-As integers: every output has a scale of its own, a power of two. Scaling never rounds, so a kernel that is given the
-integers computes bit for bit what it would with the float32 weights that they stand for. As bfloat16: the upper half of
-a float32.
+Every output has a scale of its own, a power of two. Scaling never rounds, so a kernel that is given the integers
+computes bit for bit what it would with the float32 weights that they stand for. In fixed point the inputs of products
+are integers, too, and weights are as large as the 32 bits of their sums allow.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LARGEST = 2**15 - 1
+_SUMMED_INPUTS = 128
+"""As fixed.h says: in words of two."""
+_LARGEST_SUM = 2**31 / 2**13 - 1
+"""Of the magnitudes of so many weights."""
 _LEAST_EXPONENT = -100
 """Of a scale; with it even 1 / scale times a bias is far from overflowing."""
 _PRODUCTS: dict[str, Callable[[tuple[int, ...]], tuple[int, ...]]] = {
@@ -28,19 +32,21 @@ _PRODUCTS: dict[str, Callable[[tuple[int, ...]], tuple[int, ...]]] = {
 
 def rounded(weights: NDArray[Any]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
     """Integers (…, inputs, outputs) and scales (…, outputs) whose product is nearest to the weights."""
-    largest = np.abs(weights.astype(np.float64)).max(-2)
-    exponents = np.maximum(np.frexp(largest / _LARGEST)[1], _LEAST_EXPONENT)
-    scales = np.ldexp(1.0, exponents)
+    return _with_scales(weights, np.abs(weights.astype(np.float64)).max(-2) / _LARGEST)
+
+
+def rounded_for_exact_sums(weights: NDArray[Any]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """The same, with scales so large that sums of 128 of them times inputs up to 2^13 stay within 32 bits."""
+    magnitudes = np.abs(weights.astype(np.float64))
+    sums = np.add.reduceat(magnitudes, range(0, weights.shape[-2], _SUMMED_INPUTS), axis=-2)
+    least = np.maximum(magnitudes.max(-2) / _LARGEST, sums.max(-2) / (_LARGEST_SUM - _SUMMED_INPUTS / 2))
+    return _with_scales(weights, least)
+
+
+def _with_scales(weights: NDArray[Any], least: NDArray[np.float64]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """Rounded with the next power of two that is not below ``least`` (…, outputs)."""
+    scales = np.ldexp(1.0, np.maximum(np.frexp(least)[1], _LEAST_EXPONENT))
     return np.rint(weights / scales[..., np.newaxis, :]).astype(np.int16), scales.astype(np.float32)
-
-
-def rounded_to_bfloat16(weights: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """The upper halves of float32, rounded to the nearest and then to the even one.
-
-    What is too small for a float32's full precision is 0, as it is for the processor's instructions.
-    """
-    bits = np.where(np.abs(weights) < np.finfo(np.float32).tiny, 0, weights).astype(np.float32).view(np.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
 
 
 def as_rounded(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -12,7 +12,7 @@ struct Posted {
     const Weights &weights;
     int num_inputs;
     int num_panels;
-    Rows inputs;
+    Inputs inputs;
     Rows start;
     Rows outputs;
     int num_streams;

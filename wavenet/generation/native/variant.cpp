@@ -12,16 +12,17 @@ int ring_rows(const Model &model, int layer) {
     return (model.kernel_size - 1) * model.dilations[layer];
 }
 
-// Where the numbers of one sample stand between the products; everything beyond it lies in the streams. What is a
-// product's input is there in words.
+// Where the numbers of one sample stand between the products; everything beyond it lies in the streams.
 struct Workspace {
     Rows current;      // Rp: what a layer is given, and then the next
-    Rows taps;         // K words of R: the same with what it was given before, oldest tap first
+    Rows taps;         // K·R: the same with what it was given before, oldest tap first; then its words
     Rows activations;  // 2·Dp: −2·filter and −gate
     Rows gated;        // L words of D: of all layers
+    Rows rectified;    // S, or its words: what the hidden and the output layer are given
     Rows skip;         // Sp; of the hidden layer, too
-    Rows rectified;    // words of S
     Rows logits;       // Qp
+    float *units;      // (B): what 1 stands for in the words of taps and rectified
+    float *gated_units;  // (B): and in those of gated
     float *biases;     // (L, B, 2·Dp): the streams' own, side by side: they are read with every sample
     int32_t *oldest;   // (B, L): the ring row of the oldest tap, which the newest input replaces
 
@@ -33,13 +34,17 @@ struct Workspace {
             return made;
         };
         current = rows(model.residual_channels);
-        taps = rows(model.kernel_size * words(model.residual_channels));
+        taps = rows(model.kernel_size * model.residual_channels);
         activations = rows(2 * padded(model.dilation_channels));
         gated = rows(model.num_layers * words(model.dilation_channels));
+        rectified = rows(model.skip_channels);
         skip = rows(model.skip_channels);
-        rectified = rows(words(model.skip_channels));
         logits = rows(model.num_levels);
-        biases = next;
+        units = next;
+        gated_units = next + padded(num_streams);
+        for (int s = 0; s < num_streams; ++s) gated_units[s] = gated_unit;
+        biases = gated_units + padded(num_streams);
+        next = biases;
         const int bias_width = 2 * static_cast<int>(padded(model.dilation_channels));
         for (int layer = 0; layer < model.num_layers; ++layer)
             for (int s = 0; s < num_streams; ++s, next += bias_width)
@@ -49,6 +54,8 @@ struct Workspace {
             for (int layer = 0; layer < model.num_layers; ++layer)
                 *oldest_of(model, s, layer) = static_cast<int32_t>(streams[s]->num_taken % ring_rows(model, layer));
     }
+
+    Inputs gated_from(int64_t word) const { return {gated.from(word), gated_units}; }
 
     int32_t *oldest_of(const Model &model, int stream, int layer) const {
         return oldest + int64_t{stream} * model.num_layers + layer;
@@ -66,17 +73,9 @@ void first_layer(const Model &model, const Stream &stream, float *current) {
     }
 }
 
-// The newest of a layer's inputs, at the end of its `taps`.
-float *take_input(const Model &model, const float *current, float *taps) {
-    float *newest = taps + (model.kernel_size - 1) * words(model.residual_channels);
-    const int64_t width = padded(model.residual_channels);
-    for (int64_t at = 0; at < width; at += lanes) store_inputs(newest + words(at), load(current + at));
-    return newest;
-}
-
-// Past inputs from the ring into `taps`, and the newest into the ring; `ring` is the layer's.
+// Past inputs from the ring into `taps`, and the newest behind them and into the ring; `ring` is the layer's.
 void turn_ring(const Model &model, int layer, float *ring, int32_t &oldest, const float *newest, float *taps) {
-    const int64_t width = words(model.residual_channels);
+    const int64_t width = model.residual_channels;
     const int num_rows = ring_rows(model, layer);
     int row = oldest;
     for (int tap = 0; tap < model.kernel_size - 1; ++tap) {
@@ -84,6 +83,7 @@ void turn_ring(const Model &model, int layer, float *ring, int32_t &oldest, cons
         row += model.dilations[layer];
         if (row >= num_rows) row -= num_rows;
     }
+    copy(taps + (model.kernel_size - 1) * width, newest, width);
     copy(ring + oldest * width, newest, width);
     oldest = oldest + 1 == num_rows ? 0 : oldest + 1;
 }
@@ -91,7 +91,7 @@ void turn_ring(const Model &model, int layer, float *ring, int32_t &oldest, cons
 // The rows of a layer's past inputs lie far from all else; the products of one layer are time enough to fetch the next
 // one's. Inlined by force: a call of a function that only fetches ahead is one that g++ takes for useless and leaves out.
 [[gnu::always_inline]] inline void fetch_ring(const Model &model, int layer, const float *ring, int32_t oldest) {
-    const int64_t width = words(model.residual_channels);
+    const int64_t width = model.residual_channels;
     const int num_rows = ring_rows(model, layer);
     int row = oldest;
     for (int tap = 0; tap < model.kernel_size - 1; ++tap) {
@@ -103,16 +103,16 @@ void turn_ring(const Model &model, int layer, float *ring, int32_t &oldest, cons
 
 // As if the newest input had been there for ever.
 void fill_ring(const Model &model, int layer, float *ring, const float *newest, float *taps) {
-    const int64_t width = words(model.residual_channels);
+    const int64_t width = model.residual_channels;
     const int num_rows = ring_rows(model, layer);
     for (int row = 0; row < num_rows; ++row) copy(ring + row * width, newest, width);
-    for (int tap = 0; tap < model.kernel_size - 1; ++tap) copy(taps + tap * width, newest, width);
+    for (int tap = 0; tap < model.kernel_size; ++tap) copy(taps + tap * width, newest, width);
 }
 
 // Take the newest level of every stream: its way through all layers, up to what they give to the head.
 template <bool is_filling>
 void take(const Model &model, Stream *const *streams, int num_streams, const Workspace &work) {
-    const int64_t residual = words(model.residual_channels), dilation = words(model.dilation_channels);
+    const int64_t tap_values = model.kernel_size * model.residual_channels, dilation = words(model.dilation_channels);
     const int64_t filter_width = padded(model.dilation_channels), residual_width = padded(model.residual_channels);
     for (int s = 0; s < num_streams; ++s) first_layer(model, *streams[s], work.current[s]);
     int64_t ring = 0;
@@ -120,18 +120,18 @@ void take(const Model &model, Stream *const *streams, int num_streams, const Wor
         const int64_t panels = 2 * filter_width / panel_width;
         for (int s = 0; s < num_streams; ++s) {
             float *rows = streams[s]->rings + ring;
-            const float *newest = take_input(model, work.current[s], work.taps[s]);
-            if constexpr (is_filling) fill_ring(model, layer, rows, newest, work.taps[s]);
-            else turn_ring(model, layer, rows, *work.oldest_of(model, s, layer), newest, work.taps[s]);
+            if constexpr (is_filling) fill_ring(model, layer, rows, work.current[s], work.taps[s]);
+            else turn_ring(model, layer, rows, *work.oldest_of(model, s, layer), work.current[s], work.taps[s]);
+            work.units[s] = as_words(work.taps[s], tap_values);
         }
-        ring += ring_rows(model, layer) * residual;
+        ring += int64_t{ring_rows(model, layer)} * model.residual_channels;
         if (!is_filling && layer + 1 < model.num_layers)
             for (int s = 0; s < num_streams; ++s)
                 fetch_ring(model, layer + 1, streams[s]->rings + ring, *work.oldest_of(model, s, layer + 1));
-        const int num_inputs = static_cast<int>(model.kernel_size * residual);
+        const int num_inputs = static_cast<int>(words(tap_values));
         const Rows biases{work.biases + int64_t{layer} * num_streams * 2 * filter_width, 2 * filter_width};
-        product(model.filter_gate, layer * panels, num_inputs, static_cast<int>(panels), work.taps, biases,
-                work.activations, num_streams);
+        product(model.filter_gate, layer * panels, num_inputs, static_cast<int>(panels), {work.taps, work.units},
+                biases, work.activations, num_streams);
         const float *bias = model.residual_bias + layer * residual_width;
         for (int s = 0; s < num_streams; ++s) {
             gate(work.activations[s], filter_width, work.gated[s] + layer * dilation);
@@ -141,7 +141,7 @@ void take(const Model &model, Stream *const *streams, int num_streams, const Wor
         const int64_t residual_panels = residual_width / panel_width;
         if (layer + 1 < model.num_layers)
             product(model.residual, layer * residual_panels, static_cast<int>(dilation),
-                    static_cast<int>(residual_panels), work.gated.from(layer * dilation), work.current, work.current,
+                    static_cast<int>(residual_panels), work.gated_from(layer * dilation), work.current, work.current,
                     num_streams);
     }
     for (int s = 0; s < num_streams; ++s) streams[s]->num_taken += is_filling ? 0 : 1;
@@ -153,16 +153,19 @@ void head(const Model &model, int num_streams, Team &team, const Workspace &work
     const int skip_panels = static_cast<int>(padded(model.skip_channels) / panel_width);
     const int output_panels = static_cast<int>(padded(model.num_levels) / panel_width);
     const auto shared = [](const float *row) { return Rows{const_cast<float *>(row), 0}; };
+    const Inputs rectified{work.rectified, work.units};
     const auto rectify_all = [&] {
-        for (int s = 0; s < num_streams; ++s) rectify(work.skip[s], padded(model.skip_channels), work.rectified[s]);
+        for (int s = 0; s < num_streams; ++s) {
+            rectify(work.skip[s], padded(model.skip_channels), work.rectified[s]);
+            work.units[s] = as_words(work.rectified[s], model.skip_channels);
+        }
     };
-    product_by(team, {model.skip, gated, skip_panels, work.gated, shared(model.skip_bias), work.skip, num_streams});
-    rectify_all();
     product_by(team,
-               {model.hidden, skip, skip_panels, work.rectified, shared(model.hidden_bias), work.skip, num_streams});
+               {model.skip, gated, skip_panels, work.gated_from(0), shared(model.skip_bias), work.skip, num_streams});
     rectify_all();
-    product_by(team,
-               {model.output, skip, output_panels, work.rectified, shared(model.output_bias), work.logits, num_streams});
+    product_by(team, {model.hidden, skip, skip_panels, rectified, shared(model.hidden_bias), work.skip, num_streams});
+    rectify_all();
+    product_by(team, {model.output, skip, output_panels, rectified, shared(model.output_bias), work.logits, num_streams});
 }
 
 void follow_with(Stream &stream, uint8_t level) {
@@ -212,30 +215,37 @@ void generate(const Model &model, Stream *const *streams, int num_streams, int n
 
 // What the multiply-add units can do at most: sums that stay in registers. Returns the number of multiply-adds.
 double peak(int64_t rounds) {
-#if defined(WAVENET_PAIRS)
-    using Weight = Pair;
-    const float pair_of_ones = value_of(0x3f803f80u);
-    const Vector factor = all(pair_of_ones), addend = all(pair_of_ones);
+#if defined(WAVENET_FIXED)
+    using Sum = Integers;
+    Sum factor = 0x00010001 - Sum{};
+    const Sum addend = factor;
 #else
-    using Weight = float;
-    const Vector factor = all(0.999f), addend = all(0.001f);
+    using Sum = Vector;
+    Sum factor = all(0.999f);
+    const Sum addend = all(0.001f);
 #endif
-    Vector sums[num_accumulators];
-    for (int i = 0; i < num_accumulators; ++i) sums[i] = all(static_cast<float>(i * rounds));  // equal ones would be merged
+    Sum sums[num_accumulators];
+    for (int i = 0; i < num_accumulators; ++i)  // equal ones would be merged
+        sums[i] = Sum{} + static_cast<decltype(factor[0] + 0)>(i * rounds);
     for (int64_t round = 0; round < rounds; ++round)
-        WAVENET_UNROLLED for (Vector &sum : sums) sum = accumulated<Weight>(factor, addend, sum);
-    Vector total{};
-    for (const Vector &sum : sums) total += sum;
+        WAVENET_UNROLLED for (Sum &sum : sums) {
+#if defined(__SSE2__)
+            asm("" : "+x"(factor));  // else a product that does not change would be computed once
+#endif
+            sum = multiply_add(factor, addend, sum);
+        }
+    Sum total{};
+    for (const Sum &sum : sums) total += sum;
     float sink = 0;
-    for (int lane = 0; lane < lanes; ++lane) sink += total[lane];
+    for (int lane = 0; lane < lanes; ++lane) sink += static_cast<float>(total[lane]);
     volatile float kept = sink;
     static_cast<void>(kept);
     return static_cast<double>(rounds) * num_accumulators * lanes * word_values;
 }
 
 bool runs_here() {
-#if defined(__AVX512BF16__)
-    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#if defined(__AVX512VNNI__)
+    return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #elif defined(__AVX512F__)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #elif defined(__AVX2__)

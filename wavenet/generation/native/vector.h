@@ -17,11 +17,6 @@
 // For loops over registers: an array whose index is known only at run time would lie in memory.
 #define WAVENET_UNROLLED _Pragma("GCC unroll 32")
 
-// Whether products take their inputs and weights as pairs of bfloat16; what one instruction does with a pair is its own.
-#if defined(__AVX512BF16__) && !defined(WAVENET_PAIRS)
-#define WAVENET_PAIRS
-#endif
-
 namespace wavenet::WAVENET_VARIANT {
 
 #if defined(WAVENET_EMULATED)  // by a test: the shape of AVX-512, computed element by element on any processor
@@ -51,7 +46,7 @@ typedef int32_t Integers __attribute__((vector_size(vector_bytes)));
 typedef double Doubles __attribute__((vector_size(vector_bytes)));
 typedef int64_t Longs __attribute__((vector_size(vector_bytes)));
 
-#if defined(WAVENET_PAIRS)
+#if defined(WAVENET_FIXED)  // products take their inputs and weights as pairs of integers
 constexpr int word_values = 2;
 #else
 constexpr int word_values = 1;
@@ -63,7 +58,7 @@ constexpr int64_t words(int64_t count) {
 }
 
 struct Pair {
-    uint16_t first, second;
+    int16_t first, second;
 };
 
 constexpr int line_floats = 16;  // of a cache line
@@ -97,45 +92,14 @@ inline Vector load(const int16_t *from) {
 #endif
 }
 
-// Pairs stay what they are; only `multiply_add_pairs` looks into them.
-inline Vector load(const Pair *from) {
-    Vector value;
+inline Integers load(const Pair *from) {
+    Integers value;
     std::memcpy(&value, from, sizeof value);
     return value;
 }
 
 inline void store(float *to, Vector value) {
     std::memcpy(to, &value, sizeof value);
-}
-
-#if defined(WAVENET_PAIRS)
-// The upper half of a float32, rounded to the nearest and then to the even one; numbers that are too small become 0.
-inline uint16_t bfloat16_of(float value) {
-    uint32_t bits;
-    std::memcpy(&bits, &value, sizeof bits);
-    if ((bits & 0x7f800000u) == 0) bits &= 0x80000000u;
-    return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
-}
-
-inline float value_of(uint32_t upper_half) {
-    float value;
-    std::memcpy(&value, &upper_half, sizeof value);
-    return value;
-}
-#endif
-
-// Values as inputs of products: `lanes` of them, that is `words(lanes)`.
-inline void store_inputs(float *to, Vector values) {
-#if !defined(WAVENET_PAIRS)
-    store(to, values);
-#elif defined(WAVENET_EMULATED)
-    uint16_t narrow[lanes];
-    for (int lane = 0; lane < lanes; ++lane) narrow[lane] = bfloat16_of(values[lane]);
-    std::memcpy(to, narrow, sizeof narrow);
-#else
-    const __m256bh narrow = _mm512_cvtneps_pbh((__m512)values);
-    std::memcpy(to, &narrow, sizeof narrow);
-#endif
 }
 
 inline Doubles load(const double *from) {
@@ -188,31 +152,12 @@ inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) {
 }
 
 // One word of inputs in every lane.
-inline Vector all_words(const float *word) {
+template <typename Lanes>
+inline Lanes all_words(const float *word) {
     int32_t bits;
     std::memcpy(&bits, word, sizeof bits);
-    return (Vector)(bits - Integers{});
+    return (Lanes)(bits - Integers{});
 }
-
-#if defined(WAVENET_PAIRS)
-// c + a.second·b.second + a.first·b.first: exact products, each sum rounded, what is too small taken for 0.
-inline Vector multiply_add_pairs(Vector a, Vector b, Vector c) {
-#if defined(WAVENET_EMULATED)
-    const Integers left = (Integers)a, right = (Integers)b;
-    for (int lane = 0; lane < lanes; ++lane) {
-        const uint32_t x = static_cast<uint32_t>(left[lane]), y = static_cast<uint32_t>(right[lane]);
-        float sum = __builtin_fmaf(value_of(x & 0xffff0000u), value_of(y & 0xffff0000u), c[lane]);
-        if (__builtin_fabsf(sum) < 0x1p-126f) sum *= 0;
-        sum = __builtin_fmaf(value_of(x << 16), value_of(y << 16), sum);
-        if (__builtin_fabsf(sum) < 0x1p-126f) sum *= 0;
-        c[lane] = sum;
-    }
-    return c;
-#else
-    return (Vector)_mm512_dpbf16_ps((__m512)c, (__m512bh)(__m512)a, (__m512bh)(__m512)b);
-#endif
-}
-#endif
 
 inline Vector clamp(Vector value, float least, float most) {
     value = value < all(least) ? all(least) : value;
