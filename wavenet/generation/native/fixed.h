@@ -28,18 +28,22 @@ inline Integers multiply_add(Integers a, Integers b, Integers sums) {
 
 // The nearest integers, and of two the even one, side by side in half the space. They are below 2^15.
 inline void store_rounded(float *to, Vector values) {
-    typedef int16_t Halves __attribute__((vector_size(vector_bytes / 2)));
     const Integers shifted = (Integers)(values + all(0x1.8p23f));  // whose lowest bits hold them
+#if defined(__AVX512F__) && !defined(WAVENET_EMULATED)
+    const __m256i halves = _mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)shifted);  // g++ would take six instructions
+#else
+    typedef int16_t Halves __attribute__((vector_size(vector_bytes / 2)));
     const Halves halves = __builtin_convertvector(shifted, Halves);
+#endif
     std::memcpy(to, &halves, sizeof halves);
 }
 
 inline int32_t largest(Integers values) {
-#if defined(__AVX512F__) && !defined(WAVENET_EMULATED)
-    return _mm512_reduce_max_epi32((__m512i)values);
-#elif defined(__AVX2__) && !defined(WAVENET_EMULATED)
-    const __m256i whole = (__m256i)values;
-    const __m128i four = _mm_max_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+#if defined(__AVX2__) && !defined(WAVENET_EMULATED)
+    __m256i eight[vector_bytes / 32];  // g++'s header warns of its own instructions that take a half
+    std::memcpy(eight, &values, sizeof eight);
+    if constexpr (vector_bytes == 64) eight[0] = _mm256_max_epi32(eight[0], eight[vector_bytes / 64]);
+    const __m128i four = _mm_max_epi32(_mm256_castsi256_si128(eight[0]), _mm256_extracti128_si256(eight[0], 1));
     const __m128i two = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
     return _mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
 #else

@@ -229,7 +229,7 @@ double peak(int64_t rounds) {
         sums[i] = Sum{} + static_cast<decltype(factor[0] + 0)>(i * rounds);
     for (int64_t round = 0; round < rounds; ++round)
         WAVENET_UNROLLED for (Sum &sum : sums) {
-#if defined(__SSE2__)
+#if defined(__SSE2__) && !defined(WAVENET_EMULATED)
             asm("" : "+x"(factor));  // else a product that does not change would be computed once
 #endif
             sum = multiply_add(factor, addend, sum);

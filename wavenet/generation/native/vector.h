@@ -160,6 +160,12 @@ inline Lanes all_words(const float *word) {
 }
 
 inline Vector clamp(Vector value, float least, float most) {
+#if defined(__AVX512F__) && !defined(WAVENET_EMULATED)  // half the instructions of what g++ makes of the comparisons
+    const __m512 enough = _mm512_maskz_max_ps(0xffff, (__m512)all(least), (__m512)value);
+    return (Vector)_mm512_maskz_min_ps(0xffff, (__m512)all(most), enough);
+#elif defined(__AVX2__) && !defined(WAVENET_EMULATED)
+    return (Vector)_mm256_min_ps((__m256)all(most), _mm256_max_ps((__m256)all(least), (__m256)value));
+#endif
     value = value < all(least) ? all(least) : value;
     return value > all(most) ? all(most) : value;
 }
