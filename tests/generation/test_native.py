@@ -264,6 +264,17 @@ def test_variants_in_fixed_point_are_one_arithmetic(config, seed, num_streams):
         np.testing.assert_array_equal(other, one)
 
 
+@pytest.mark.parametrize("size", [0, 1e-40, 1e-30, 1e-3, 4])
+@pytest.mark.parametrize("variant", FIXED)
+def test_inputs_of_any_size_are_rounded_by_their_largest(variant, size):
+    """Zeros, denormal numbers and larger ones: logits are those of float32, to a part in a thousand."""
+    arrays = random_arrays(SMALL, 0)
+    arrays["input_weight"] *= np.float32(size)
+    levels, request = np.random.default_rng(0).integers(0, 256, 100), StreamRequest(0, 0, 0)
+    found, expected = (forced_logits(kernel(name, SMALL, arrays), request, levels) for name in (variant, VARIANTS[0]))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("variant", FIXED)
 def test_no_sum_in_fixed_point_leaves_its_32_bits(variant):
     """The worst case: every input the largest and every weight too, just below a power of two; it would change sign."""

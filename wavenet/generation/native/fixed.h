@@ -70,7 +70,7 @@ inline float as_words(float *row, int64_t count) {
     }
     constexpr int32_t one_exponent = 1 << 23, least = 20 * one_exponent;
     int32_t power = largest(most) & 0x7f800000;  // of two, at most the largest and more than half of it
-    if (power < least) power = least;
+    if (power < least) power = least;  // the factor of a smaller one would be infinite; a row of zeros has none
     const Vector factor = all(of_bits(2 * 127 * one_exponent - power + 12 * one_exponent));  // makes 2^12 of it
     for (int64_t at = 0; at < count; at += lanes) store_rounded(row + words(at), load(row + at) * factor);
     return of_bits(power - 12 * one_exponent);
