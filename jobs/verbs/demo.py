@@ -9,7 +9,8 @@ from functools import partial
 
 from jobs.folders import absolute, shown
 from jobs.terminal import STEP_LINE, Display
-from jobs.verbs.generate import GenerateKeys, generate
+from jobs.verbs.generate import generate
+from jobs.verbs.generate_keys import GenerateKeys
 from jobs.verbs.prepare import PrepareKeys, prepare
 from jobs.verbs.report import ReportKeys, report
 from jobs.verbs.train import TrainKeys, train

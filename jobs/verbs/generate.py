@@ -4,60 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
-from omegaconf import MISSING
-
 from jobs import stopped
-from jobs.cluster import ClusterConfig, Executor
+from jobs.cluster import Executor
 from jobs.environment import num_cores
-from jobs.folders import DEFAULT_ROOT, absolute, run_paths, shown
+from jobs.folders import absolute, run_paths, shown
 from jobs.progress.stage_progress import note_clips
 from jobs.queue import submitted
 from jobs.queue.submission import Submission, max_parallel, print_plan, require_slurm, submit
 from jobs.terminal import Display, duration, plural
+from jobs.verbs import stages
+from jobs.verbs.generate_keys import GenerateKeys
 from jobs.work import slurm_tasks, tasks
 from jobs.work.arrays import ArrayTask, run_array
+from jobs.work.chain import Chain
 from jobs.work.local import fresh_folder
 from jobs.work.packing import Plan, describe, packed
 from jobs.work.tasks import GenerateOrder
 from wavenet.checkpoint.store import list_committed
-from wavenet.errors import BusyError, InputError, UsageError
-from wavenet.generation.config import GenerationConfig, Variant
+from wavenet.errors import BusyError, InputError
 from wavenet.generation.estimate import Pace, measure, remember
 from wavenet.generation.plan import is_done, make_plan
 from wavenet.generation.requests import ClipRequest, remove_leftovers
 from wavenet.generation.restore import checkpoint_of
 from wavenet.generation.variants import slower_path
 from wavenet.run_paths import RunPaths
-from wavenet.settings import key
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerateKeys:
-    """Keys of ``wavenet generate``."""
-
-    run: str = key(MISSING, "the run's name below root, or its path; for example run=first")
-    root: str = key(DEFAULT_ROOT, "folder of the runs that are given by name")
-    data: str = key("data", "folder of shards, for the excerpts of continuations; by default the run's")
-    seed: int = key(0, "decides every draw; by default the run's")
-    generate: GenerationConfig
-    cluster: ClusterConfig
-    dry_run: bool = key(False, "print what would be started and start nothing")
-
-    def __post_init__(self) -> None:
-        require_gpus(self.generate, self.cluster)
-
-
-def require_gpus(config: GenerationConfig, cluster: ClusterConfig) -> None:
-    """Raise `UsageError` where no task would find a GPU: told by the tasks, it would cost their time in the queue."""
-    if config.variant is Variant.cuda and not cluster.asks_for_gpus:
-        raise UsageError(
-            "generate.variant=cuda draws on a GPU, and the cluster's keys ask for none: "
-            "set cluster.gpus_per_node=1 (or cluster.gres=gpu:1)"
-        )
 
 
 def generate(keys: GenerateKeys) -> None:
@@ -121,9 +94,6 @@ def _orders(keys: GenerateKeys, run: RunPaths, plan: Plan, data: Path) -> list[G
 
 def _submit_unplanned(keys: GenerateKeys, run: RunPaths) -> None:
     """From a login node that only submits, and cannot open shards: the jobs find out what there is to make."""
-    from jobs.verbs import stages
-    from jobs.work.chain import Chain
-
     if not list_committed(run):
         raise InputError("there is no checkpoint to generate with; train or import one first")
     chain = Chain(run, keys.cluster)

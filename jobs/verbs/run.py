@@ -14,8 +14,9 @@ from jobs.keys.compose import DEFAULT_PRESET
 from jobs.queue.deadlines import notice_of
 from jobs.queue.submission import print_plan, require_slurm
 from jobs.verbs import stages
-from jobs.verbs.generate import GenerateKeys, generate, require_gpus
+from jobs.verbs.generate import generate
 from jobs.verbs.generate import submission as generate_submission
+from jobs.verbs.generate_keys import GenerateKeys, require_gpus
 from jobs.verbs.prepare import PrepareKeys, prepare
 from jobs.verbs.prepare import add_stages as add_prepare_stages
 from jobs.verbs.prepare import submission as prepare_submission

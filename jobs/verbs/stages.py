@@ -8,7 +8,7 @@ from jobs import signals
 from jobs.folders import absolute, run_paths
 from jobs.queue.deadlines import Notice
 from jobs.results import Done, Failed, caught
-from jobs.verbs.generate import GenerateKeys
+from jobs.verbs.generate_keys import GenerateKeys
 from jobs.verbs.prepared import in_words
 from jobs.verbs.report import ReportKeys
 from jobs.verbs.train import TrainKeys, ordered

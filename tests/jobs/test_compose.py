@@ -9,7 +9,7 @@ import pytest
 from jobs.cluster import ClusterConfig, Executor
 from jobs.keys.compose import compose_keys, list_presets
 from jobs.keys.structure import freeze, thaw
-from jobs.verbs.generate import GenerateKeys
+from jobs.verbs.generate_keys import GenerateKeys
 from jobs.verbs.run import RunKeys
 from jobs.verbs.train import TrainKeys
 from wavenet.errors import InputError, UsageError
