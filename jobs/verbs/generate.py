@@ -29,7 +29,7 @@ from wavenet.generation.estimate import Pace, measure, remember
 from wavenet.generation.plan import is_done, make_plan
 from wavenet.generation.requests import ClipRequest, remove_leftovers
 from wavenet.generation.restore import checkpoint_of
-from wavenet.generation.variants import slower_path
+from wavenet.generation.variants import choose, slower_path
 from wavenet.run_paths import RunPaths
 
 
@@ -46,6 +46,8 @@ def generate(keys: GenerateKeys) -> None:
     there = f", {len(planned) - len(missing)} of them there already" if len(missing) < len(planned) else ""
     display.line(f"generate: {plural(len(planned), 'clip')} of {plural(len(_steps(planned)), 'checkpoint')}{there}")
     plan = _plan(keys, missing)
+    if missing and keys.cluster.executor is Executor.local:
+        choose(keys.generate.variant)  # a cluster's nodes may have what this machine lacks
     if missing:
         if sentence := slower_path():
             display.line(sentence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +67,13 @@ def test_the_reference_programs_checkpoint_becomes_a_run(tmp_path: Path, wavenet
     assert (done.returncode, done.stdout) == (0, "imported step 50: runs/imported/checkpoints/step-00000050\n")
     twice = wavenet("import", f"source={source}", "run=imported")
     assert (twice.returncode, twice.stderr.count("\n")) == (3, 1)
-    made = wavenet("generate", "run=imported", "cluster=local", "generate.seconds=0.01", "generate.classes=[1]")
+    words = ("generate", "run=imported", "cluster=local", "generate.seconds=0.01", "generate.classes=[1]")
+    lacking = "avx2" if platform.machine() == "aarch64" else "neon"
+    refused = wavenet(*words, f"generate.variant={lacking}")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert f"generate.variant={lacking} cannot run on this machine" in refused.stderr
+    assert not list((tmp_path / "runs/imported/jobs").glob("generate*"))
+    made = wavenet(*words)
     assert made.returncode == 0, made.stdout + made.stderr
     assert (tmp_path / "runs/imported/generated/gen_genre-1_num-50.mp3").is_file()
     assert "imported: imported" in wavenet("status").stdout
