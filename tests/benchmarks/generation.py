@@ -11,13 +11,16 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from tests.benchmarks.measurements import NUM_GENRES, Measurement, preset
+from tests.benchmarks.textbook import TextbookNetwork
 from wavenet.generation.config import SamplingConfig, Variant
 from wavenet.generation.incremental import IncrementalNetwork
 from wavenet.generation.native.library import Library, find_library
@@ -101,46 +104,50 @@ class Native:
         return rate, rate * self.products / statistics.median(peaks)
 
 
-class PlainTorch:
-    """The incremental path by torch, a call per operation: one stream, one thread, from logits to drawn levels."""
+class Torch:
+    """One stream by torch on one thread, from a level through the network to the drawn next one, without priming."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, network: Callable[[WaveNet, Tensor], Callable[[Tensor], Tensor]]) -> None:
         torch.set_num_threads(1)
-        network = WaveNet(config)
-        network.initialise(0)
+        model = WaveNet(config)
+        model.initialise(0)
         with torch.inference_mode():
-            self._network = IncrementalNetwork(network, torch.zeros(1, dtype=torch.int64), 1)
+            self._step = network(model, torch.zeros(1, dtype=torch.int64))
             self._levels = torch.full((1, 1), config.silence_level)
             self._uniforms = torch.full((1, 1), 0.5)
-            self._sampler = Sampler(SamplingConfig(), self._network.step(self._levels[:, 0]))
+            self._sampler = Sampler(SamplingConfig(), self._step(self._levels[:, 0]))
         self.draw(2 * TORCH_SAMPLES)
 
     @torch.inference_mode()
     def draw(self, num_samples: int = TORCH_SAMPLES) -> None:
-        """Move the stream on; priming is not in it."""
+        """Move the stream on."""
         for _ in range(num_samples):
-            self._sampler.draw(self._network.step(self._levels[:, 0]), self._uniforms, self._levels)
+            self._sampler.draw(self._step(self._levels[:, 0]), self._uniforms, self._levels)
 
 
 def against_torch() -> Iterator[Measurement]:
-    """One stream of the reference, one core: the kernel's variants and the plain path of torch, in turns."""
+    """One stream of the reference, one core: the kernel's variants and two ways to do it by torch, in turns."""
     config = preset("reference")
-    plain = PlainTorch(config)
+    by_torch = {
+        "torch as textbooks have it": Torch(config, lambda model, condition: TextbookNetwork(model, condition).step),
+        "torch": Torch(config, lambda model, condition: IncrementalNetwork(model, condition, 1).step),
+    }
     natives = [Native(config, variant) for variant in runnable() if variant is not Variant.torch]
     prepared = [native.slices(1) for native in natives]
-    torch_rates: list[float] = []
-    native_rates: list[list[float]] = [[] for _ in natives]
+    rates: dict[str, list[float]] = defaultdict(list)
     for _ in range(REPETITIONS):
-        torch_rates.append(TORCH_SAMPLES / _taken(plain.draw))
-        for native, (streams, count), rates in zip(natives, prepared, native_rates, strict=True):
-            rates.append(count / _taken(lambda: native.kernel.draw(streams, count, SamplingConfig())))  # noqa: B023 - called before the next turn
-    torch_rate = statistics.median(torch_rates)
-    yield Measurement("generation, reference, 1 stream, torch step by step", torch_rate, "samples/s")
-    for native, rates in zip(natives, native_rates, strict=True):
-        what = f"generation, reference, 1 stream, {native.variant}"
-        rate = statistics.median(rates)
+        for name, network in by_torch.items():
+            rates[name].append(TORCH_SAMPLES / _taken(network.draw))
+        for native, (streams, count) in zip(natives, prepared, strict=True):
+            taken = _taken(lambda: native.kernel.draw(streams, count, SamplingConfig()))  # noqa: B023 - called at once
+            rates[native.variant].append(count / taken)
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    for name, rate in medians.items():
+        what = f"generation, reference, 1 stream, {name}"
         yield Measurement(what, rate, "samples/s")
-        yield Measurement(f"{what} over torch", rate / torch_rate, "x")
+        if name not in by_torch:
+            for other in by_torch:
+                yield Measurement(f"{what} over {other}", rate / medians[other], "x")
 
 
 def shares() -> Iterator[Measurement]:

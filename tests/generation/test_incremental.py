@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.benchmarks.textbook import TextbookNetwork
 from wavenet.errors import NumericsError, UsageError
 from wavenet.generation.config import SamplingConfig
 from wavenet.generation.generate import generate_levels
@@ -37,6 +38,21 @@ def test_each_step_gives_the_logits_of_the_full_pass(data, num_streams, num_samp
         steps = torch.stack([network.step(level).clone() for level in levels[field - 1 :]], dim=1)
         expected = model(levels.t(), condition)
     torch.testing.assert_close(steps, expected, rtol=1e-4, atol=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data(), seed=st.integers(0, 99))
+def test_each_step_gives_the_logits_of_the_textbook(data, seed, small_configs, random_model):
+    """An implementation of its own, with which benchmarks compare."""
+    config, draws = data.draw(small_configs), np.random.default_rng(seed)
+    model, condition = random_model(config, seed), conditions(config, 1, draws)
+    levels = torch.from_numpy(draws.integers(0, config.num_levels, (config.receptive_field + 20, 1)))
+    with torch.inference_mode():
+        network, textbook = IncrementalNetwork(model, condition, 1), TextbookNetwork(model, condition)
+        found, expected = (
+            torch.stack([step(level).clone() for level in levels]) for step in (network.step, textbook.step)
+        )
+    torch.testing.assert_close(found[-20:], expected[-20:], rtol=1e-4, atol=1e-4)
 
 
 def forward_levels(model, stream, num_samples, temperature):
