@@ -18,8 +18,8 @@ FOLDER = "wavenet/generation/native"
 class KernelHook(BuildHookInterface):
     """Builds the kernel beside its source, whence an editable install takes it."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - the signature is Hatch's
-        """``version`` is "standard" or "editable"; both need the same."""
+    def initialize(self, _version: str, build_data: dict[str, Any]) -> None:
+        """``_version`` is "standard" or "editable"; both need the same."""
         # By its path: the environment of a build has no package of ours.
         kernel = runpy.run_path(str(Path(self.root) / FOLDER / "build.py"))
         try:

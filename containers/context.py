@@ -105,7 +105,7 @@ def make_wheels(wanted: Wanted, target: Path, cache_folder: Path) -> None:
 
 def _wheel(words: list[str], target: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode:  # noqa: S603 - no shell
+    if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode:
         raise BuildError(f"wheels are gathered with pip, which {sys.executable} has not: apt-get install python3-pip")
     run([*pip, "wheel", "--quiet", "--wheel-dir", str(target), *words])
 

@@ -31,7 +31,7 @@ def describe(wheels: Path, variant: str) -> dict[str, object]:
 def _system_packages() -> dict[str, str]:
     form = "--showformat=${Package} ${Version}\n"
     command = ["dpkg-query", "--show", form]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
     return dict(line.split(" ", 1) for line in listed.stdout.splitlines())
 
 

@@ -17,7 +17,7 @@ def run(command: list[str], folder: Path | None = None, variables: dict[str, str
     Raises:
         BuildError: with the last that it said.
     """
-    done = subprocess.run(  # noqa: S603 - no shell
+    done = subprocess.run(
         command, cwd=folder, env=variables, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
     if done.returncode:

@@ -103,7 +103,7 @@ def _require_runtime(config: ContainerConfig) -> None:
             "where only the nodes have it, cluster.container.check=false submits without a look at the image"
         )
     if config.runtime is Runtime.pyxis:
-        shown = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+        shown = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
         if "--container-image" not in shown.stdout:
             raise UsageError(
                 "cluster.container.runtime=pyxis takes Slurm's plugin of that name, and srun here has no "
@@ -147,7 +147,7 @@ def _started(container: Container) -> dict[str, Any]:
     known = variables([*runtimes.VARIABLES, *runtimes.OF_RUNTIMES], runtimes.OF_PEOPLE)
     arguments = [_PROJECT, ",".join(_GPUS), *map(str, container.folders)]
     try:
-        done = subprocess.run(  # noqa: S603 - no shell
+        done = subprocess.run(
             [*words, *arguments],
             env={**known, **container.settings()},
             capture_output=True,

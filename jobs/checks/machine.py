@@ -141,9 +141,7 @@ def _runtimes(group: Group, wants: Wants) -> Finding:
 def _output(*command: str) -> str:
     """What a program prints; nothing where it is not there or fails."""
     try:
-        done = subprocess.run(  # noqa: S603  no shell
-            command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return "" if done.returncode else done.stdout

@@ -179,7 +179,8 @@ def _with_derived(values: dict[str, Any]) -> dict[str, Any]:
 
 def _resolved(node: DictConfig) -> dict[str, Any]:
     try:
-        return OmegaConf.to_container(node, resolve=True)  # type: ignore[return-value]  # a dict node gives a dict
+        values: Any = OmegaConf.to_container(node, resolve=True)
+        return dict(values)
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"a value refers by ${{...}} to a key that cannot be found: {reason}") from error

@@ -53,7 +53,7 @@ def _age(folder: Path) -> str:
 
 def _in_folder(folder: Path, stage: str) -> list[LogFile]:
     found = []
-    for name in sorted(os.listdir(folder)):  # noqa: PTH208  names are enough, and there may be thousands
+    for name in sorted(os.listdir(folder)):
         if match := _START.fullmatch(name):
             found.append(LogFile(folder / name, stage, match["job"], int(match["rank"]), int(match["restart"])))
         elif match := _OUTPUT.fullmatch(name):

@@ -180,7 +180,7 @@ def _expected_end(progress: StageProgress, lines: Sequence[Line]) -> datetime | 
 
 
 def _look_at_all(jobs: Sequence[QueuedJob], folder: Path) -> list[RunningTask]:
-    files = os.listdir(folder) if jobs else []  # noqa: PTH208  names are enough, and there may be thousands
+    files = os.listdir(folder) if jobs else []
     return [_look_at(job, folder, files) for job in jobs]
 
 

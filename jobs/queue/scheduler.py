@@ -259,8 +259,6 @@ def _run(
     import subprocess  # `status` of runs that have no jobs starts without it
 
     try:
-        return subprocess.run(  # noqa: S603  no shell
-            command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False
-        )
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None

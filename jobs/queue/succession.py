@@ -29,7 +29,7 @@ class Line:
 
 def read_lines(folder: Path) -> list[Line]:
     """The tasks that were submitted with ``folder``, in the order of their numbers; none in a folder without jobs."""
-    files = set(os.listdir(folder))  # noqa: PTH208  names are enough, and there may be thousands
+    files = set(os.listdir(folder))
     successors = {name.removesuffix(_SUCCESSORS): _ids(folder / name) for name in files if name.endswith(_SUCCESSORS)}
     later = {job_id for ids in successors.values() for job_id in ids}
     tasks = {name.removesuffix(_TASK) for name in files if name.endswith(_TASK)} - later

@@ -46,9 +46,9 @@ def generate(keys: GenerateKeys) -> None:
     there = f", {len(planned) - len(missing)} of them there already" if len(missing) < len(planned) else ""
     display.line(f"generate: {plural(len(planned), 'clip')} of {plural(len(_steps(planned)), 'checkpoint')}{there}")
     plan = _plan(keys, missing)
-    if missing and keys.cluster.executor is Executor.local:
-        choose(keys.generate.variant)  # a cluster's nodes may have what this machine lacks
     if missing:
+        if keys.cluster.executor is Executor.local:
+            choose(keys.generate.variant)  # a cluster's nodes may have what this machine lacks
         if sentence := slower_path():
             display.line(sentence)
         display.line(plan.in_words(_pace(keys, run, plan)))

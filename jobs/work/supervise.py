@@ -55,7 +55,8 @@ def carry_through(
             result = _follow(run, job, cluster, interrupts, num_steps=num_steps, display=display, watch=watch)
             job.tidy()
             if isinstance(result, Done) and result.value.is_finished:
-                return result.value  # type: ignore[no-any-return]  # a training task's value
+                outcome: Outcome = result.value
+                return outcome
             before, saved = saved, _newest(run)
             _see_marker(run, interrupts)
             if interrupts.count:

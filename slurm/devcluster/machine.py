@@ -51,7 +51,7 @@ class Machine:
     def ours(self, arguments: list[str]) -> int:
         """Run this package's own command line inside; its output is ours."""
         command = self.command(["python3", "-m", "slurm.devcluster", *arguments], variables={"PYTHONPATH": OURS})
-        return subprocess.run(command, check=False).returncode  # noqa: S603 - no shell
+        return subprocess.run(command, check=False).returncode
 
     def _home(self, user: str) -> str:
         for line in (self.files / "etc" / "passwd").read_text("utf-8").splitlines():
@@ -98,7 +98,7 @@ def boot(name: str, root: Path, binds: Mapping[Path, Path] | None = None) -> Mac
 def _start(name: str, arguments: list[str]) -> None:
     spaces = ["--mount", "--propagation=private", "--uts", "--net", "--ipc", "--pid", "--fork", "--kill-child"]
     with _said(name).open("wb") as output:
-        subprocess.run(  # noqa: S603 - no shell
+        subprocess.run(
             ["setsid", "--fork", "unshare", *spaces, "bash", str(FIRST_PROCESS), name, *arguments],  # noqa: S607 - as PATH has them
             check=True,
             cwd="/",

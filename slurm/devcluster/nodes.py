@@ -74,9 +74,7 @@ def _enter(cluster: Cluster, node: str) -> list[str]:
 def inside(cluster: Cluster, node: str, command: list[str]) -> subprocess.CompletedProcess[bytes]:
     """Run a command as root inside an isolated node; its output is ours."""
     require_node(cluster, node)
-    return subprocess.run(  # noqa: S603 - no shell
-        [*_enter(cluster, node), *command], check=False
-    )
+    return subprocess.run([*_enter(cluster, node), *command], check=False)
 
 
 def slurmd_of(cluster: Cluster, node: str) -> list[Process]:

@@ -42,7 +42,7 @@ def start(
     """Start a daemon that outlives us, with an environment of its own: jobs inherit nothing of the caller's."""
     name, _, value = mark_of(cluster, role).partition("=")
     with (cluster.output / role).open("ab") as output:
-        subprocess.run(  # noqa: S603 - no shell
+        subprocess.run(
             # Forked off: a child of ours would stay a zombie until we wait for it.
             ["setsid", "--fork", *command],  # noqa: S607 - as PATH has it
             check=True,
@@ -68,7 +68,7 @@ def with_role(cluster: Cluster, role: str) -> list[Process]:
 
 
 def all_pids() -> list[int]:
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - names, not paths
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
 
 
 def number_inside(pid: int) -> int:

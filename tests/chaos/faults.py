@@ -224,8 +224,11 @@ def _left_alone(
         time.sleep(random.uniform(0, 2))
     else:
         attempt = victim.blows[-1].attempt or 0
-        gone = lambda: started_tick(successor) is None  # noqa: E731 - a word for one line
-        wait_for(lambda: victim.newest_attempt() > attempt or gone(), "the claim", victim.story)
+
+        def claimed_or_gone() -> bool:
+            return victim.newest_attempt() > attempt or started_tick(successor) is None
+
+        wait_for(claimed_or_gone, "the claim", victim.story)
     send(pid, signal.SIGCONT)
 
     def afterwards() -> None:

@@ -114,7 +114,7 @@ def main():
                 for mine, other in zip(ours, there(program, folder, model, asked), strict=True):
                     np.testing.assert_array_equal(mine, other)
                 said = f"{len(asked)} streams, {precision.value}, {config}: bitwise equal"
-                print(said)  # noqa: T201 - what it is called for
+                print(said)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def test_goodput_hours_and_stalls_are_told(tmp_path: Path) -> None:
     write(run, 1, began=BEGAN, resumed=0, last=30, ended="2026-11-23T03:10:00+00:00")
     damage = "checkpoint step-00000030 is damaged; it was set aside"
     begin = {"began": "2026-11-23T03:20:00+00:00", "ended": "2026-11-23T05:10:00+00:00"}
-    write(run, 2, resumed=25, last=40, queue_seconds=600.0, damages=[damage], **begin)  # type: ignore[arg-type]  # values of several types
+    write(run, 2, resumed=25, last=40, queue_seconds=600.0, damages=[damage], **begin)
     state = look_at(run)
     assert state.time is not None
     assert (state.time["used_hours"], state.time["wasted_hours"], state.time["goodput"]) == (5.0, 1.0, 0.8)

@@ -64,7 +64,8 @@ def year_of(texts: Iterable[str]) -> int:
 
 def _mapping(tags: Any) -> dict[str, Any]:
     """Any kind of mutagen's tags by lower-case key. Iterating over Vorbis comments gives pairs."""
-    return {str(key).lower(): tags[key] for key in tags.keys()} if tags else {}  # noqa: SIM118 - mutagen's tags are no mapping
+    keys = tags.keys() if tags else ()
+    return {str(key).lower(): tags[key] for key in keys}
 
 
 def _further_tags(path: Path, header: Header) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class HeldFolder:
         if self._descriptor is None:
             return []
         try:
-            return os.listdir(self._descriptor)  # noqa: PTH208 - a descriptor has no Path form
+            return os.listdir(self._descriptor)
         except OSError:
             return []
 

@@ -88,7 +88,7 @@ def remember(run: RunPaths, variant: Variant) -> Pace | None:
     Args:
         variant: what they have to be made by; `Variant.auto`: whatever.
     """
-    names = sorted(os.listdir(run.generated)) if run.generated.is_dir() else []  # noqa: PTH208  only names
+    names = sorted(os.listdir(run.generated)) if run.generated.is_dir() else []
     paths = [run.generated / name for name in names if name.endswith(".json")]
     paces = [_of_clip(path, variant) for path in paths[-_MOST_REMEMBERED:]]
     known = [pace for pace in paces if pace is not None]

@@ -146,7 +146,7 @@ def remove_leftovers(run: RunPaths, requests: Sequence[ClipRequest]) -> None:
     if not run.generated.is_dir():
         return
     with durable.storage_errors(run.generated):
-        for name in os.listdir(run.generated):  # noqa: PTH208  names are enough, and there may be thousands
+        for name in os.listdir(run.generated):
             leftover = _LEFTOVER.fullmatch(name)
             if leftover and leftover["stem"] in stems:
                 (run.generated / name).unlink(missing_ok=True)

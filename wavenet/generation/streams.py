@@ -36,10 +36,15 @@ class StreamRequest:
     stream: int
     priming: NDArray[np.integer] | None = None
 
+    @property
+    def key(self) -> int:
+        """Of its draws, 64 bits."""
+        return stream_key(self.seed, "generation")
+
     def draws(self, start: int, num_samples: int) -> NDArray[np.float32]:
         """Uniform numbers (num_samples,) of samples ``start``…; counter (sample index, stream), key of the seed."""
         samples = np.arange(start, start + num_samples, dtype=np.uint64)
-        return uniform(stream_key(self.seed, "generation"), low=samples, high=self.stream)
+        return uniform(self.key, low=samples, high=self.stream)
 
 
 def require_work(streams: Sequence[StreamRequest], num_samples: int) -> None:

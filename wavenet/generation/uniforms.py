@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from wavenet.generation.streams import StreamRequest
-from wavenet.seeds import philox_rounds, split, stream_key
+from wavenet.seeds import philox_rounds, split
 
 
 class Uniforms:
     """Every stream's numbers, at any sample."""
 
     def __init__(self, streams: Sequence[StreamRequest], device: torch.device) -> None:
-        keys = [split(stream_key(stream.seed, "generation")) for stream in streams]
+        keys = [split(stream.key) for stream in streams]
         numbers = [split(stream.stream) for stream in streams]
         self._key, self._number = (torch.tensor(rows, device=device).unbind(1) for rows in (keys, numbers))
 

@@ -86,7 +86,7 @@ def _config(variables: _Variables) -> ModelConfig:
             f"{display(variables.prefix)} must have a multiple of {_LAYERS_PER_STACK} layers (dilations 1 … 512), "
             f"found {num_layers}"
         )
-    condition = {"conditioning": Conditioning.none, "num_conditions": 0}
+    condition: dict[str, Any] = {"conditioning": Conditioning.none, "num_conditions": 0}
     if "embeddings/gc_embedding" in variables:
         classes, channels = variables.get("embeddings/gc_embedding", (-1, -1)).shape
         condition = {"conditioning": Conditioning.label, "num_conditions": classes, "condition_channels": channels}
@@ -99,7 +99,7 @@ def _config(variables: _Variables) -> ModelConfig:
             residual_channels=residual,
             dilation_channels=dilation,
             skip_channels=skip,
-            **condition,  # type: ignore[arg-type]  # three keys of two types
+            **condition,
         )
     except UsageError as error:
         raise InputError(f"{display(variables.prefix)} cannot be imported: {error}") from error

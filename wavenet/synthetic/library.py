@@ -210,7 +210,7 @@ def _encode_by_ffmpeg(path: Path, pcm: NDArray[np.int16], form: _Format) -> None
     source = ["-f", "s16le", "-ar", str(form.sample_rate_hz), "-ac", str(form.channels), "-i", "pipe:0"]
     sink = ["-c:a", form.codec, "-fflags", "+bitexact", "-flags:a", "+bitexact", "-y", f"file:{path}"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *source, *sink]
-    done = subprocess.run(command, input=pcm.tobytes(), check=False, capture_output=True)  # noqa: S603 — no shell
+    done = subprocess.run(command, input=pcm.tobytes(), check=False, capture_output=True)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise StorageError(f"ffmpeg could not write {display(path)!r}: {' '.join(reason) or done.returncode}")

@@ -116,6 +116,6 @@ def _start(*descriptors: int) -> subprocess.Popen[bytes]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, everything)
     try:
         words = [sys.executable, "-I", "-S", str(Path(sentinel.__file__)), str(os.getpid()), *map(str, descriptors)]
-        return subprocess.Popen(words, pass_fds=descriptors, stdin=subprocess.DEVNULL)  # noqa: S603  no shell
+        return subprocess.Popen(words, pass_fds=descriptors, stdin=subprocess.DEVNULL)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

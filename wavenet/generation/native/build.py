@@ -103,7 +103,7 @@ def _compile(compiler: str, flags: tuple[str, ...], variants: Variants, scratch:
 
 def _run(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
         raise BuildError(f"the compiler {command[0]!r} cannot be started: {error.strerror}") from error
     if done.returncode:
