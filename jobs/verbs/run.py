@@ -31,6 +31,7 @@ from wavenet.catalogue.genres import GenresConfig
 from wavenet.catalogue.split import SplitConfig
 from wavenet.catalogue.walk import require_folder
 from wavenet.generation.config import GenerationConfig
+from wavenet.generation.variants import choose
 from wavenet.model.config import ModelConfig
 from wavenet.report.config import ReportConfig
 from wavenet.settings import key
@@ -81,6 +82,7 @@ def run(keys: RunKeys, watch: Watch = nobody) -> None:
     if keys.cluster.executor is Executor.slurm:
         _submit(keys)
         return
+    choose(keys.generate.variant)  # found by generation, after days of training, it would be late
     prepare(part(PrepareKeys, keys))
     train(part(TrainKeys, keys), watch)
     generate(part(GenerateKeys, keys))

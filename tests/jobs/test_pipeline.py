@@ -12,6 +12,7 @@ import pytest
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).parents[2]
+LACKING = "avx2" if platform.machine() == "aarch64" else "neon"
 WORDS = [
     "run=first",
     "cluster=local",
@@ -68,10 +69,9 @@ def test_the_reference_programs_checkpoint_becomes_a_run(tmp_path: Path, wavenet
     twice = wavenet("import", f"source={source}", "run=imported")
     assert (twice.returncode, twice.stderr.count("\n")) == (3, 1)
     words = ("generate", "run=imported", "cluster=local", "generate.seconds=0.01", "generate.classes=[1]")
-    lacking = "avx2" if platform.machine() == "aarch64" else "neon"
-    refused = wavenet(*words, f"generate.variant={lacking}")
+    refused = wavenet(*words, f"generate.variant={LACKING}")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert f"generate.variant={lacking} cannot run on this machine" in refused.stderr
+    assert f"generate.variant={LACKING} cannot run on this machine" in refused.stderr
     assert not list((tmp_path / "runs/imported/jobs").glob("generate*"))
     made = wavenet(*words)
     assert made.returncode == 0, made.stdout + made.stderr
@@ -86,6 +86,16 @@ def test_a_full_disk_is_told_and_loses_nothing(music: Path, small_disk: Path, wa
     assert done.stderr.count("\n") == 1
     assert "the disk is full" in done.stderr
     assert not (small_disk / "data" / "index.json").exists()
+
+
+def test_a_variant_that_the_machine_lacks_is_missed_before_the_training(
+    music: Path, tmp_path: Path, wavenet: Run
+) -> None:
+    """Not by generation, when the rest is done."""
+    done = wavenet("run", "run=x", f"source={music}", "cluster=local", f"generate.variant={LACKING}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"generate.variant={LACKING} cannot run on this machine" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dry_run_of_every_stage_submits_nothing(music: Path, tmp_path: Path, wavenet: Run) -> None:
